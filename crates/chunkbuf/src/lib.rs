@@ -1,1 +1,7 @@
-//! x
+//! An embedded byte map: entries one after another on fixed-size chunks, compacted a step at a time.
+
+pub mod location;
+pub mod store;
+
+pub use location::Location;
+pub use store::{Budget, Entry, Key, MapId, Options, PutError, Slices, Store, Usage, UserFlags};

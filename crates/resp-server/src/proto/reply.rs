@@ -1,0 +1,267 @@
+//! What a handler writes its answer to: RESP2 or RESP3, whichever the client has chosen.
+//!
+//! Replies are appended to one list of bytes, and a large value is queued by reference behind what was written before it, so
+//! that the connection sends everything with one vectored write. Types that RESP2 lacks are written as RESP2 clients expect
+//! them (a map as a flat array, a double as a bulk string, and so on), which is the rule of Redis.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// The version of the protocol that a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// The default of every connection.
+    #[default]
+    Resp2,
+    /// Chosen with `HELLO 3`.
+    Resp3,
+}
+
+/// Replies of one connection that are not sent yet, in order.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// The protocol in which the next reply is written.
+    pub protocol: Protocol,
+    /// Whole segments that go out before `tail`.
+    queue: VecDeque<Bytes>,
+    /// Bytes of `queue` altogether.
+    queued_bytes: usize,
+    tail: Vec<u8>,
+}
+
+/// Where an array's header of unknown length has to go.
+#[derive(Debug)]
+#[must_use = "an array that was begun must be ended"]
+pub struct OpenArray {
+    at: usize,
+    segments: usize,
+}
+
+impl Reply {
+    /// An empty reply in RESP2.
+    pub fn new() -> Reply {
+        Reply::default()
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn len(&self) -> usize {
+        self.queued_bytes + self.tail.len()
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `+OK`
+    #[inline]
+    pub fn ok(&mut self) {
+        self.tail.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string; `text` must not contain CR or LF.
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// An error line; CR and LF in `text` become spaces, as a line must not hold them.
+    pub fn error(&mut self, text: &[u8]) {
+        self.tail.push(b'-');
+        self.tail.extend(text.iter().map(|&byte| {
+            if byte == b'\r' || byte == b'\n' {
+                b' '
+            } else {
+                byte
+            }
+        }));
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer.
+    #[inline]
+    pub fn integer(&mut self, value: i64) {
+        self.header(b':', value);
+    }
+
+    /// A count or a length as an integer.
+    #[inline]
+    pub fn count(&mut self, value: usize) {
+        self.header(b':', value as i64);
+    }
+
+    /// A bulk string.
+    #[inline]
+    pub fn bulk(&mut self, value: &[u8]) {
+        self.header(b'$', value.len() as i64);
+        self.tail.extend_from_slice(value);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer as a bulk string.
+    pub fn bulk_integer(&mut self, value: i64) {
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A bulk string of `len` bytes that comes in pieces.
+    pub fn bulk_pieces<'a>(&mut self, len: usize, pieces: impl Iterator<Item = &'a [u8]>) {
+        self.header(b'$', len as i64);
+        let before = self.tail.len();
+        for piece in pieces {
+            self.tail.extend_from_slice(piece);
+        }
+        debug_assert_eq!(
+            self.tail.len() - before,
+            len,
+            "the pieces make up the announced length"
+        );
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string of `len` bytes that is sent by reference: its bytes are pinned, not copied.
+    pub fn bulk_by_reference(&mut self, len: usize, pieces: impl Iterator<Item = Bytes>) {
+        self.header(b'$', len as i64);
+        self.seal_tail();
+        for piece in pieces {
+            self.queued_bytes += piece.len();
+            self.queue.push_back(piece);
+        }
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// Null: `$-1` in RESP2, `_` in RESP3.
+    #[inline]
+    pub fn null(&mut self) {
+        self.tail.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"$-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// A null where an array was expected: `*-1` in RESP2, `_` in RESP3.
+    pub fn null_array(&mut self) {
+        self.tail.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// The header of an array; `len` values follow.
+    #[inline]
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len as i64);
+    }
+
+    /// The header of a set; `len` values follow.
+    pub fn set(&mut self, len: usize) {
+        self.header(
+            if self.protocol == Protocol::Resp3 {
+                b'~'
+            } else {
+                b'*'
+            },
+            len as i64,
+        );
+    }
+
+    /// The header of a map; `len` pairs of a key and a value follow.
+    pub fn map(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', 2 * len as i64),
+            Protocol::Resp3 => self.header(b'%', len as i64),
+        }
+    }
+
+    /// The header of a push message (RESP3; an array in RESP2); `len` values follow.
+    pub fn push(&mut self, len: usize) {
+        self.header(
+            if self.protocol == Protocol::Resp3 {
+                b'>'
+            } else {
+                b'*'
+            },
+            len as i64,
+        );
+    }
+
+    /// A boolean: `#t` in RESP3, 1 or 0 in RESP2.
+    pub fn boolean(&mut self, value: bool) {
+        match self.protocol {
+            Protocol::Resp2 => self.integer(i64::from(value)),
+            Protocol::Resp3 => self.line(b'#', if value { b"t" } else { b"f" }),
+        }
+    }
+
+    /// A double, already printed (see [`crate::text::double`]): `,` in RESP3, a bulk string in RESP2.
+    pub fn double(&mut self, printed: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(printed),
+            Protocol::Resp3 => self.line(b',', printed),
+        }
+    }
+
+    /// Text for people: a verbatim string in RESP3, a bulk string in RESP2. `format` has three letters (`txt`).
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                debug_assert_eq!(format.len(), 3);
+                self.header(b'=', text.len() as i64 + 4);
+                self.tail.extend_from_slice(format.as_bytes());
+                self.tail.push(b':');
+                self.tail.extend_from_slice(text);
+                self.tail.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Begins an array whose length is known only at its end.
+    pub fn begin_array(&mut self) -> OpenArray {
+        OpenArray {
+            at: self.tail.len(),
+            segments: self.queue.len(),
+        }
+    }
+
+    /// Ends an array that [`begin_array`](Reply::begin_array) began: `len` values were written since. Moves what was written
+    /// since then by the length of the header.
+    pub fn end_array(&mut self, open: OpenArray, len: usize) {
+        assert_eq!(
+            open.segments,
+            self.queue.len(),
+            "no value by reference within an array of unknown length"
+        );
+        let mut header = Vec::with_capacity(16);
+        header.push(b'*');
+        header.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
+        header.extend_from_slice(b"\r\n");
+        self.tail.splice(open.at..open.at, header);
+    }
+
+    /// Bytes that are a reply already.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn header(&mut self, kind: u8, value: i64) {
+        self.tail.push(kind);
+        self.tail
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.tail.push(kind);
+        self.tail.extend_from_slice(text);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    fn seal_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.queued_bytes += self.tail.len();
+            self.queue
+                .push_back(Bytes::from(std::mem::take(&mut self.tail)));
+        }
+    }
+}

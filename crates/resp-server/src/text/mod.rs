@@ -1,0 +1,1 @@
+//! Integers, doubles, patterns and quoting, as Redis reads and prints them.
