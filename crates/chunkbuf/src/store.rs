@@ -174,13 +174,7 @@ impl Store {
         todo!()
     }
     /// Whether the key was there.
-    pub fn put(
-        &mut self,
-        map: MapId,
-        key: &[u8],
-        flags: UserFlags,
-        value: &[u8],
-    ) -> Result<bool, PutError> {
+    pub fn put(&mut self, map: MapId, key: &[u8], flags: UserFlags, value: &[u8]) -> Result<bool, PutError> {
         todo!()
     }
     pub fn remove_at(&mut self, map: MapId, key: &Key<'_>, location: Location) {
@@ -191,22 +185,11 @@ impl Store {
     }
     /// Overwrites bytes of the value in place (same length), in the copy too if a step is moving it. `false`, and nothing
     /// done, when a reader pins the chunk: put a new value then.
-    pub fn write_in_place(
-        &mut self,
-        map: MapId,
-        location: Location,
-        at: usize,
-        bytes: &[u8],
-    ) -> bool {
+    pub fn write_in_place(&mut self, map: MapId, location: Location, at: usize, bytes: &[u8]) -> bool {
         todo!()
     }
     /// The value's bytes `range` by reference; they stay whole while the entry is removed, moved or its chunk released.
-    pub fn pin(
-        &mut self,
-        map: MapId,
-        location: Location,
-        range: std::ops::Range<usize>,
-    ) -> Vec<Bytes> {
+    pub fn pin(&mut self, map: MapId, location: Location, range: std::ops::Range<usize>) -> Vec<Bytes> {
         todo!()
     }
     /// One bounded bite of a scan: visits entries, returns the next cursor, 0 at the end. Guarantee as Redis's SCAN.

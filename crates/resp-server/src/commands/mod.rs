@@ -2,6 +2,4 @@
 
 pub mod spec;
 
-pub use spec::{
-    Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run,
-};
+pub use spec::{Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};

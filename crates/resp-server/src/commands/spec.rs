@@ -133,22 +133,12 @@ pub struct KeySpec {
 impl KeySpec {
     /// One key at argument `at`.
     pub const fn one(at: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec {
-            first: at,
-            last: 0,
-            step: 1,
-            flags,
-        }
+        KeySpec { first: at, last: 0, step: 1, flags }
     }
 
     /// Keys from argument `first` to the last argument, every `step` arguments.
     pub const fn to_end(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec {
-            first,
-            last: -1,
-            step,
-            flags,
-        }
+        KeySpec { first, last: -1, step, flags }
     }
 }
 

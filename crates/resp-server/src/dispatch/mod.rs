@@ -14,6 +14,13 @@ pub struct Executed {
 }
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends.
-pub fn execute(engine: &mut Engine, client: ClientId, batch: &Batch, from: usize, bytes: &[u8], reply: &mut Reply) -> Executed {
+pub fn execute(
+    engine: &mut Engine,
+    client: ClientId,
+    batch: &Batch,
+    from: usize,
+    bytes: &[u8],
+    reply: &mut Reply,
+) -> Executed {
     todo!()
 }

@@ -51,7 +51,14 @@ impl Engine {
         todo!()
     }
     /// The buffers of a connection, for CLIENT LIST and the byte counts of INFO.
-    pub fn note_io(&mut self, client: ClientId, read_bytes: usize, written_bytes: usize, query_buffer_bytes: usize, reply_bytes: usize) {
+    pub fn note_io(
+        &mut self,
+        client: ClientId,
+        read_bytes: usize,
+        written_bytes: usize,
+        query_buffer_bytes: usize,
+        reply_bytes: usize,
+    ) {
         todo!()
     }
     /// One bounded round of the JOBS table: what is owed, or with `idle` anything useful. Whether there is more to do.

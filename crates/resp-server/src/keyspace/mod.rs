@@ -28,9 +28,6 @@ pub struct Keyspace {
 
 impl Keyspace {
     pub fn db(&mut self, index: usize) -> Db<'_> {
-        Db {
-            keyspace: self,
-            index,
-        }
+        Db { keyspace: self, index }
     }
 }

@@ -69,23 +69,14 @@ impl Batch {
     /// Completes the request being built: all arguments since the last one was completed.
     #[inline]
     pub fn end_request(&mut self) {
-        self.ends.push(
-            u32::try_from(self.spans.len()).expect("a batch holds fewer than 2^32 arguments"),
-        );
+        self.ends.push(u32::try_from(self.spans.len()).expect("a batch holds fewer than 2^32 arguments"));
     }
 
     /// The arguments of request `index`, over the `bytes` that were parsed.
     #[inline]
     pub fn args<'a>(&'a self, index: usize, bytes: &'a [u8]) -> Args<'a> {
-        let first = if index == 0 {
-            0
-        } else {
-            self.ends[index - 1] as usize
-        };
-        Args {
-            bytes,
-            spans: &self.spans[first..self.ends[index] as usize],
-        }
+        let first = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        Args { bytes, spans: &self.spans[first..self.ends[index] as usize] }
     }
 }
 
@@ -125,23 +116,17 @@ impl<'a> Args<'a> {
     #[inline]
     pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let bytes = self.bytes;
-        self.spans[index.min(self.spans.len())..]
-            .iter()
-            .map(move |span| span.of(bytes))
+        self.spans[index.min(self.spans.len())..].iter().map(move |span| span.of(bytes))
     }
 
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).
     pub fn tail(&self, index: usize) -> Args<'a> {
-        Args {
-            bytes: self.bytes,
-            spans: &self.spans[index..],
-        }
+        Args { bytes: self.bytes, spans: &self.spans[index..] }
     }
 
     /// Whether argument `index` is there and equals `word`, case aside.
     #[inline]
     pub fn is(&self, index: usize, word: &str) -> bool {
-        self.get(index)
-            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        self.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 }

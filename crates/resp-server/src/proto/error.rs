@@ -39,15 +39,11 @@ impl CommandError {
             CommandError::Syntax => "ERR syntax error",
             CommandError::NotAnInteger => "ERR value is not an integer or out of range",
             CommandError::NotAFloat => "ERR value is not a valid float",
-            CommandError::WrongType => {
-                "WRONGTYPE Operation against a key holding the wrong kind of value"
-            }
+            CommandError::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             CommandError::NoSuchKey => "ERR no such key",
             CommandError::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             CommandError::Arity(name) => {
-                return Cow::Owned(
-                    format!("ERR wrong number of arguments for '{name}' command").into_bytes(),
-                );
+                return Cow::Owned(format!("ERR wrong number of arguments for '{name}' command").into_bytes());
             }
             CommandError::Text(text) => text,
             CommandError::Bytes(bytes) => return Cow::Borrowed(bytes),

@@ -68,13 +68,7 @@ impl Reply {
     /// An error line; CR and LF in `text` become spaces, as a line must not hold them.
     pub fn error(&mut self, text: &[u8]) {
         self.tail.push(b'-');
-        self.tail.extend(text.iter().map(|&byte| {
-            if byte == b'\r' || byte == b'\n' {
-                b' '
-            } else {
-                byte
-            }
-        }));
+        self.tail.extend(text.iter().map(|&byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
         self.tail.extend_from_slice(b"\r\n");
     }
 
@@ -110,11 +104,7 @@ impl Reply {
         for piece in pieces {
             self.tail.extend_from_slice(piece);
         }
-        debug_assert_eq!(
-            self.tail.len() - before,
-            len,
-            "the pieces make up the announced length"
-        );
+        debug_assert_eq!(self.tail.len() - before, len, "the pieces make up the announced length");
         self.tail.extend_from_slice(b"\r\n");
     }
 
@@ -154,14 +144,7 @@ impl Reply {
 
     /// The header of a set; `len` values follow.
     pub fn set(&mut self, len: usize) {
-        self.header(
-            if self.protocol == Protocol::Resp3 {
-                b'~'
-            } else {
-                b'*'
-            },
-            len as i64,
-        );
+        self.header(if self.protocol == Protocol::Resp3 { b'~' } else { b'*' }, len as i64);
     }
 
     /// The header of a map; `len` pairs of a key and a value follow.
@@ -174,14 +157,7 @@ impl Reply {
 
     /// The header of a push message (RESP3; an array in RESP2); `len` values follow.
     pub fn push(&mut self, len: usize) {
-        self.header(
-            if self.protocol == Protocol::Resp3 {
-                b'>'
-            } else {
-                b'*'
-            },
-            len as i64,
-        );
+        self.header(if self.protocol == Protocol::Resp3 { b'>' } else { b'*' }, len as i64);
     }
 
     /// A boolean: `#t` in RESP3, 1 or 0 in RESP2.
@@ -217,20 +193,13 @@ impl Reply {
 
     /// Begins an array whose length is known only at its end.
     pub fn begin_array(&mut self) -> OpenArray {
-        OpenArray {
-            at: self.tail.len(),
-            segments: self.queue.len(),
-        }
+        OpenArray { at: self.tail.len(), segments: self.queue.len() }
     }
 
     /// Ends an array that [`begin_array`](Reply::begin_array) began: `len` values were written since. Moves what was written
     /// since then by the length of the header.
     pub fn end_array(&mut self, open: OpenArray, len: usize) {
-        assert_eq!(
-            open.segments,
-            self.queue.len(),
-            "no value by reference within an array of unknown length"
-        );
+        assert_eq!(open.segments, self.queue.len(), "no value by reference within an array of unknown length");
         let mut header = Vec::with_capacity(16);
         header.push(b'*');
         header.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
@@ -246,8 +215,7 @@ impl Reply {
     #[inline]
     fn header(&mut self, kind: u8, value: i64) {
         self.tail.push(kind);
-        self.tail
-            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.tail.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         self.tail.extend_from_slice(b"\r\n");
     }
 
@@ -260,8 +228,7 @@ impl Reply {
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             self.queued_bytes += self.tail.len();
-            self.queue
-                .push_back(Bytes::from(std::mem::take(&mut self.tail)));
+            self.queue.push_back(Bytes::from(std::mem::take(&mut self.tail)));
         }
     }
 }

@@ -1,0 +1,496 @@
+//! Where chunks come from: memory taken from the system in large pieces, cut into chunks, given back when free.
+//!
+//! ```text
+//!   region: 4 MiB from the system                       a buddy allocator within each region
+//!   ┌───────────────┬───────┬───┬─┬─┬───────────────┐   a free block of 2^k bytes is split in halves down to the size
+//!   │     1 MiB     │ 512 K │256│ │ │               │   that is asked for, and merged with its buddy when both are free
+//!   └───────────────┴───────┴───┴─┴─┴───────────────┘
+//! ```
+//!
+//! * **Held** is what the system has given: memory is counted in granules of 64 KiB, from the moment when a chunk covers one
+//!   until the granule is given back. The limit bounds held bytes, so it is conservative: a chunk counts before it is touched.
+//! * **Warm** free blocks are backed by memory, **cold** ones are not. Chunks are cut from warm blocks first and from low
+//!   addresses first, so that the rest falls free in large pieces.
+//! * Giving back is work of a bounded size ([`Pool::trim`]), asked for by whoever paces.
+//!
+//! The books: `used + free = regions`, and `used` is what the chunks that are out add up to.
+
+#![allow(unsafe_code)]
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use bytes::Bytes;
+
+use crate::chunk::{CHUNK_MIN_LOG2, Chunk, ChunkAddress, ChunkSize, Pin};
+
+const REGION_LOG2: u8 = 22;
+const REGION_BYTES: u64 = 1 << REGION_LOG2;
+const GRANULE_LOG2: u8 = 16;
+const GRANULE_BYTES: u64 = 1 << GRANULE_LOG2;
+/// Smallest chunks in a region, as a shift.
+const UNITS_LOG2: u8 = REGION_LOG2 - CHUNK_MIN_LOG2;
+const ORDERS: usize = (REGION_LOG2 - CHUNK_MIN_LOG2) as usize + 1;
+/// Regions that 32-bit chunk addresses can tell apart: 1 TiB.
+const REGIONS_MAX: usize = 1 << (32 - UNITS_LOG2);
+
+const _: () = assert!(REGION_BYTES / GRANULE_BYTES == 64, "residency of a region is one 64-bit word");
+
+/// The memory limit would be passed, or the system has no memory left. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("out of memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// What a chunk is for. The last part of the memory under the limit is kept for work that frees memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// New entries.
+    Write,
+    /// Copies that will let other memory go.
+    Compaction,
+}
+
+/// The pool's books, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// Backed by memory: what the limit bounds.
+    pub held_bytes: u64,
+    /// In chunks that are out, those in limbo included.
+    pub used_bytes: u64,
+    /// Given back by their owner while a reader still pins them.
+    pub limbo_bytes: u64,
+    /// Free, but still backed by memory, in blocks that can be given back to the system.
+    pub warm_bytes: u64,
+    /// Address space taken from the system.
+    pub mapped_bytes: u64,
+}
+
+/// Source of chunks; one per store.
+#[derive(Debug)]
+pub struct Pool {
+    regions: Vec<Option<RegionBooks>>,
+    /// Numbers of `regions` that are `None`.
+    vacant: Vec<u32>,
+    /// Free blocks by base-2 logarithm of their size less [`CHUNK_MIN_LOG2`], by address.
+    warm: [BTreeSet<u32>; ORDERS],
+    cold: [BTreeSet<u32>; ORDERS],
+    pins: HashMap<ChunkAddress, Arc<Pin>>,
+    limbo: Vec<Chunk>,
+    usage: PoolUsage,
+    limit_bytes: u64,
+    /// Bytes outside the pool that count under the limit as well.
+    outside_bytes: u64,
+}
+
+#[derive(Debug)]
+struct RegionBooks {
+    region: Arc<Region>,
+    /// A bit for each granule that is backed by memory.
+    resident: u64,
+    used_bytes: u64,
+}
+
+impl Pool {
+    /// A pool that will hold at most `limit_bytes`; it takes no memory yet.
+    pub fn new(limit_bytes: u64) -> Pool {
+        Pool {
+            regions: Vec::new(),
+            vacant: Vec::new(),
+            warm: Default::default(),
+            cold: Default::default(),
+            pins: HashMap::new(),
+            limbo: Vec::new(),
+            usage: PoolUsage::default(),
+            limit_bytes,
+            outside_bytes: 0,
+        }
+    }
+
+    /// Changes the limit. What is held already stays held; more is refused until it fits.
+    pub fn set_limit(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Tells the pool of bytes beside it that count under the same limit.
+    pub fn set_outside(&mut self, bytes: u64) {
+        self.outside_bytes = bytes;
+    }
+
+    /// Bytes under the limit that only [`Purpose::Compaction`] may take: two of the largest chunks, less under a small limit.
+    pub fn reserve(&self) -> u64 {
+        if self.limit_bytes == u64::MAX { 0 } else { (self.limit_bytes / 8).min(2 * ChunkSize::MAX.bytes()) }
+    }
+
+    /// The books.
+    pub fn usage(&self) -> PoolUsage {
+        self.usage
+    }
+
+    /// A chunk with arbitrary content.
+    ///
+    /// Costs a few searches in small trees; a system call for each new region of 4 MiB, and when the limit is near.
+    ///
+    /// # Errors
+    /// When held bytes would pass the limit, or the system refuses; nothing has changed.
+    pub fn take(&mut self, size: ChunkSize, purpose: Purpose) -> Result<Chunk, OutOfMemory> {
+        let ceiling = match purpose {
+            Purpose::Write => self.limit_bytes - self.reserve(),
+            Purpose::Compaction => self.limit_bytes,
+        };
+        let order = usize::from(size.log2() - CHUNK_MIN_LOG2);
+        let (unit, mut found) = loop {
+            let (unit, found) = self.find_free(order)?;
+            let fresh = u64::from(self.cold_granules(unit, order).count_ones()) * GRANULE_BYTES;
+            if self.usage.held_bytes.saturating_add(self.outside_bytes).saturating_add(fresh) <= ceiling {
+                break (unit, found);
+            }
+            // Warm memory elsewhere may make room; the block that was found may go with it, so look again.
+            if self.release_one() == 0 {
+                return Err(OutOfMemory);
+            }
+        };
+        self.remove_free(unit, found);
+        while found > order {
+            found -= 1;
+            self.insert_free(unit + (1 << found), found);
+        }
+        let mask = granule_mask(unit, order);
+        let (number, within) = split(unit);
+        let books = self.regions[number].as_mut().expect("a free block belongs to a region");
+        let fresh = mask & !books.resident;
+        books.resident |= mask;
+        books.used_bytes += size.bytes();
+        self.usage.held_bytes += u64::from(fresh.count_ones()) * GRANULE_BYTES;
+        self.usage.used_bytes += size.bytes();
+        let start = books.region.at(within);
+        // SAFETY: the block was free and is out of the free sets now, so nobody else owns it; regions are mapped and zeroed at
+        // first, and aligned to a page.
+        Ok(unsafe { Chunk::from_raw(start, ChunkAddress(unit), size) })
+    }
+
+    /// Takes a chunk back. If a reader still pins it, its memory is used again only after the pin has ended.
+    pub fn give(&mut self, mut chunk: Chunk) {
+        if chunk.was_pinned() && self.has_pins(&mut chunk) {
+            self.usage.limbo_bytes += chunk.size().bytes();
+            self.limbo.push(chunk);
+        } else {
+            self.free(chunk);
+        }
+    }
+
+    /// Shared bytes over `range` of the chunk. They stay as they are while the chunk is given back, and longer.
+    ///
+    /// # Safety
+    /// The owner does not write these bytes again before it gives the chunk back.
+    pub(crate) unsafe fn pin(&mut self, chunk: &mut Chunk, range: Range<usize>) -> Bytes {
+        let (number, _) = split(chunk.address().0);
+        let region = &self.regions[number].as_ref().expect("a chunk belongs to a region").region;
+        let pin = self.pins.entry(chunk.address()).or_insert_with(|| chunk.new_pin(Arc::clone(region)));
+        chunk.note_pin();
+        // SAFETY: the caller's promise, and `free` waits for the last pin.
+        unsafe { pin.bytes(range) }
+    }
+
+    /// Whether a reader pins the chunk now.
+    pub(crate) fn has_pins(&mut self, chunk: &mut Chunk) -> bool {
+        if !chunk.was_pinned() {
+            return false;
+        }
+        let address = chunk.address();
+        if self.pins.get(&address).is_some_and(|pin| Arc::strong_count(pin) > 1) {
+            return true;
+        }
+        // What readers read happened before they let go; what is written next happens after.
+        fence(Ordering::Acquire);
+        self.pins.remove(&address);
+        chunk.forget_pins();
+        false
+    }
+
+    /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them.
+    pub fn sweep_limbo(&mut self, chunks: usize) {
+        for _ in 0..chunks.min(self.limbo.len()) {
+            let Some(mut chunk) = self.limbo.pop() else { return };
+            if self.has_pins(&mut chunk) {
+                // To the front, so that the next look is at another one.
+                let last = self.limbo.len();
+                self.limbo.push(chunk);
+                self.limbo.swap(0, last);
+            } else {
+                self.usage.limbo_bytes -= chunk.size().bytes();
+                self.free(chunk);
+            }
+        }
+    }
+
+    /// Gives free memory back to the system until at most `keep_bytes` of it are warm, `budget_bytes` at most in this call
+    /// (one block may pass it). Returns whether there is more to give. A system call a block.
+    pub fn trim(&mut self, keep_bytes: u64, budget_bytes: u64) -> bool {
+        let mut given = 0;
+        while self.usage.warm_bytes > keep_bytes {
+            if given >= budget_bytes {
+                return true;
+            }
+            match self.release_one() {
+                0 => return false,
+                bytes => given += bytes,
+            }
+        }
+        false
+    }
+
+    /// Checks the books against the free blocks; panics on a difference. Cost: all blocks.
+    pub fn audit(&self) {
+        let mut free_bytes = 0;
+        let mut warm_bytes = 0;
+        for order in 0..ORDERS {
+            for (set, is_warm) in [(&self.warm[order], true), (&self.cold[order], false)] {
+                for &unit in set {
+                    free_bytes += order_bytes(order);
+                    let resident = self.resident_bytes(unit, order);
+                    warm_bytes += resident;
+                    assert_eq!(
+                        resident > 0 || order_bytes(order) < GRANULE_BYTES,
+                        is_warm,
+                        "a block is in the set that fits it"
+                    );
+                }
+            }
+        }
+        let regions = self.regions.iter().flatten();
+        let mapped: u64 = regions.clone().map(|_| REGION_BYTES).sum();
+        let used: u64 = regions.clone().map(|books| books.used_bytes).sum();
+        let held: u64 = regions.map(|books| u64::from(books.resident.count_ones()) * GRANULE_BYTES).sum();
+        assert_eq!(self.usage.used_bytes, used, "used bytes");
+        assert_eq!(self.usage.used_bytes + free_bytes, mapped, "used and free make up the regions");
+        assert_eq!(self.usage.mapped_bytes, mapped, "mapped bytes");
+        assert_eq!(self.usage.held_bytes, held, "held bytes");
+        assert_eq!(self.usage.warm_bytes, warm_bytes, "warm bytes");
+        assert_eq!(
+            self.usage.limbo_bytes,
+            self.limbo.iter().map(|chunk| chunk.size().bytes()).sum::<u64>(),
+            "limbo bytes"
+        );
+    }
+
+    /// A free block of at least `order`, a warm one first: its unit and its order. Maps a region when there is none.
+    fn find_free(&mut self, order: usize) -> Result<(u32, usize), OutOfMemory> {
+        for sets in [&self.warm, &self.cold] {
+            for (found, set) in sets.iter().enumerate().skip(order) {
+                if let Some(&unit) = set.first() {
+                    return Ok((unit, found));
+                }
+            }
+        }
+        let number = match self.vacant.pop() {
+            Some(number) => number as usize,
+            None if self.regions.len() < REGIONS_MAX => {
+                self.regions.push(None);
+                self.regions.len() - 1
+            }
+            None => return Err(OutOfMemory),
+        };
+        let Some(region) = Region::map(REGION_BYTES as usize) else {
+            self.vacant.push(number as u32);
+            return Err(OutOfMemory);
+        };
+        self.regions[number] = Some(RegionBooks { region: Arc::new(region), resident: 0, used_bytes: 0 });
+        self.usage.mapped_bytes += REGION_BYTES;
+        let unit = (number as u32) << UNITS_LOG2;
+        self.insert_free(unit, ORDERS - 1);
+        Ok((unit, ORDERS - 1))
+    }
+
+    /// Gives the highest warm block of at least a granule back to the system; returns its bytes, 0 when there is none.
+    fn release_one(&mut self) -> u64 {
+        let smallest = usize::from(GRANULE_LOG2 - CHUNK_MIN_LOG2);
+        for order in smallest..ORDERS {
+            let Some(&unit) = self.warm[order].last() else { continue };
+            let resident = self.resident_bytes(unit, order);
+            self.remove_free(unit, order);
+            let (number, within) = split(unit);
+            if order == ORDERS - 1 {
+                self.regions[number] = None;
+                self.vacant.push(number as u32);
+                self.usage.mapped_bytes -= REGION_BYTES;
+            } else {
+                let books = self.regions[number].as_mut().expect("a free block belongs to a region");
+                books.resident &= !granule_mask(unit, order);
+                books.region.discard(within, order_bytes(order) as usize);
+                self.insert_free(unit, order);
+            }
+            self.usage.held_bytes -= resident;
+            return resident;
+        }
+        0
+    }
+
+    fn free(&mut self, chunk: Chunk) {
+        let mut unit = chunk.address().0;
+        let mut order = usize::from(chunk.size().log2() - CHUNK_MIN_LOG2);
+        let (number, _) = split(unit);
+        self.regions[number].as_mut().expect("a chunk belongs to a region").used_bytes -= chunk.size().bytes();
+        self.usage.used_bytes -= chunk.size().bytes();
+        while order < ORDERS - 1 {
+            let buddy = unit ^ (1 << order);
+            if !self.warm[order].contains(&buddy) && !self.cold[order].contains(&buddy) {
+                break;
+            }
+            self.remove_free(buddy, order);
+            unit &= !(1 << order);
+            order += 1;
+        }
+        self.insert_free(unit, order);
+    }
+
+    fn insert_free(&mut self, unit: u32, order: usize) {
+        let resident = self.resident_bytes(unit, order);
+        self.usage.warm_bytes += resident;
+        let is_warm = resident > 0 || order_bytes(order) < GRANULE_BYTES;
+        let sets = if is_warm { &mut self.warm } else { &mut self.cold };
+        sets[order].insert(unit);
+    }
+
+    fn remove_free(&mut self, unit: u32, order: usize) {
+        self.usage.warm_bytes -= self.resident_bytes(unit, order);
+        let was_there = self.warm[order].remove(&unit) || self.cold[order].remove(&unit);
+        assert!(was_there, "a free block is in one of the sets");
+    }
+
+    /// Resident bytes of a block, in whole granules; 0 for a block smaller than one, which cannot be given back.
+    fn resident_bytes(&self, unit: u32, order: usize) -> u64 {
+        if order_bytes(order) < GRANULE_BYTES {
+            return 0;
+        }
+        let books = self.regions[split(unit).0].as_ref().expect("a block belongs to a region");
+        u64::from((books.resident & granule_mask(unit, order)).count_ones()) * GRANULE_BYTES
+    }
+
+    fn cold_granules(&self, unit: u32, order: usize) -> u64 {
+        let books = self.regions[split(unit).0].as_ref().expect("a block belongs to a region");
+        granule_mask(unit, order) & !books.resident
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Soundness 1 of the chunk module: memory of chunks that are still out stays mapped.
+        for chunk in std::mem::take(&mut self.limbo) {
+            let (number, _) = split(chunk.address().0);
+            self.regions[number].as_mut().expect("a chunk belongs to a region").used_bytes -= chunk.size().bytes();
+        }
+        for books in self.regions.drain(..).flatten() {
+            if books.used_bytes > 0 {
+                std::mem::forget(books.region);
+            }
+        }
+    }
+}
+
+fn order_bytes(order: usize) -> u64 {
+    1 << (order + usize::from(CHUNK_MIN_LOG2))
+}
+
+/// The region's number, and the byte within the region.
+fn split(unit: u32) -> (usize, usize) {
+    ((unit >> UNITS_LOG2) as usize, ((unit & ((1 << UNITS_LOG2) - 1)) as usize) << CHUNK_MIN_LOG2)
+}
+
+/// The granules of its region that a block touches.
+fn granule_mask(unit: u32, order: usize) -> u64 {
+    let (_, within) = split(unit);
+    let first = within >> GRANULE_LOG2;
+    let count = (order_bytes(order) >> GRANULE_LOG2).max(1);
+    if count == 64 { u64::MAX } else { ((1 << count) - 1) << first }
+}
+
+/// A piece of address space from the system, unmapped when the last reference is dropped.
+#[derive(Debug)]
+pub(crate) struct Region {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a region is only an address range; who reads and writes in it is settled by chunks and pins.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    fn at(&self, within: usize) -> NonNull<u8> {
+        assert!(within < self.len);
+        // SAFETY: within the mapping (asserted), so the pointer stays in bounds and is not null.
+        unsafe { self.start.add(within) }
+    }
+
+    #[cfg(not(miri))]
+    fn map(len: usize) -> Option<Region> {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        // SAFETY: a new private mapping at an address of the system's choice touches no existing memory.
+        let start = unsafe {
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        };
+        Some(Region { start: NonNull::new(start.ok()?.cast())?, len })
+    }
+
+    /// Gives the memory behind the range back; it reads as zeros afterwards.
+    #[cfg(not(miri))]
+    fn discard(&self, within: usize, len: usize) {
+        use rustix::mm::{Advice, madvise};
+        assert!(within + len <= self.len);
+        // SAFETY: the range is within the mapping (asserted) and belongs to no chunk: the caller holds it as a free block. An error
+        // leaves the memory as it was, which is as good: free blocks have arbitrary content.
+        let _ = unsafe { madvise(self.start.as_ptr().add(within).cast(), len, Advice::LinuxDontNeed) };
+    }
+
+    #[cfg(miri)]
+    fn layout(len: usize) -> std::alloc::Layout {
+        std::alloc::Layout::from_size_align(len, 4096).expect("a region's size and alignment are valid")
+    }
+
+    #[cfg(miri)]
+    fn map(len: usize) -> Option<Region> {
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { std::alloc::alloc_zeroed(Region::layout(len)) };
+        Some(Region { start: NonNull::new(start)?, len })
+    }
+
+    #[cfg(miri)]
+    fn discard(&self, _within: usize, _len: usize) {}
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        #[cfg(not(miri))]
+        // SAFETY: the last reference is going; no chunk and no pin refers to the mapping any more.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) };
+        #[cfg(miri)]
+        // SAFETY: allocated with this layout in `map`.
+        unsafe {
+            std::alloc::dealloc(self.start.as_ptr(), Region::layout(self.len));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
