@@ -1,168 +1,325 @@
-//! Many maps and one pacer: the key space of a server. (Signatures first; the bodies follow.)
-#![allow(clippy::todo, unused_variables, missing_docs, dead_code)]
+//! Many maps and one pacer: the key space of a server.
+//!
+//! The store owns what its maps share: the pool of chunks, the memory of the indexes, the seed of the hash, and the decision of
+//! when and what to compact. The trigger is the utilisation of the whole store, and one map compacts at a time, the one with
+//! the most to gain, so that maps that filled together do not compact together.
+//!
+//! Work is never done behind the caller's back: writes only add to a debt in bytes ([`Store::debt`]), and [`Store::step`] pays it
+//! in bounded steps. A caller that steps what it owes keeps memory under `live / target utilisation`; one that also steps when
+//! it is idle gets it nearer to `live`.
+
+use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
+use siphasher::sip::SipHasher13;
 
+use crate::buffer::{Buffer, Slices};
+use crate::compaction::{Budget, Progress, Workshop};
+use crate::entry::UserFlags;
+use crate::index::{IndexMemory, IndexUsage, Remains};
 use crate::location::Location;
+use crate::map::{Changed, Map};
+use crate::pool::{OutOfMemory, Pool, PoolUsage};
+use crate::sizing;
+use crate::usage::LogUsage;
 
-/// The longest key in bytes.
-pub const KEY_LEN_MAX: usize = 65_535;
-
+/// What a store is told at its beginning.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// Chunk sizes: 0 = small chunks, little slack; 1 = large chunks, few of them.
+    /// Chunk sizes, 0..=1: 0 = small chunks, little memory open at the end; 1 = large chunks, few of them.
     pub p: f64,
-    /// Bytes that the store may hold from the system; never exceeded. `u64::MAX`: no limit.
+    /// Bytes that the store may hold, index included; never exceeded. `u64::MAX`: no limit.
     pub memory_limit: u64,
-    /// Live share below which compaction starts, 0.5..=0.95.
+    /// The share of live bytes below which a pass starts, 0.5..=0.95.
     pub target_utilisation: f64,
-    /// Seed of the hash.
+    /// The seed of the hash. Random in a server, so that nobody can choose keys that collide.
     pub hash_key: [u64; 2],
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapId(u32);
-
-/// Two bits of the entry header that the store keeps for its user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UserFlags(u8);
-impl UserFlags {
-    pub const NONE: UserFlags = UserFlags(0);
-    pub const A: UserFlags = UserFlags(1);
-    pub const B: UserFlags = UserFlags(2);
-    pub const fn with(self, other: UserFlags) -> UserFlags {
-        UserFlags(self.0 | other.0)
-    }
-    pub const fn has(self, other: UserFlags) -> bool {
-        self.0 & other.0 == other.0
+impl Default for Options {
+    fn default() -> Options {
+        Options { p: 0.75, memory_limit: u64::MAX, target_utilisation: 0.82, hash_key: [0, 0] }
     }
 }
 
-/// A key with its hash, computed once per command by [`Store::key`].
+/// A map of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MapId(u32);
+
+/// A key with its hash, computed once by [`Store::key`].
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {
     bytes: &'a [u8],
     hash: u64,
 }
+
 impl<'a> Key<'a> {
+    pub(crate) fn with_hash(bytes: &'a [u8], hash: u64) -> Key<'a> {
+        Key { bytes, hash }
+    }
+
+    /// The key itself.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+
+    /// Its hash under the store's seed.
+    #[inline]
     pub fn hash(&self) -> u64 {
         self.hash
     }
 }
 
-/// Bytes that may cross chunk borders.
-#[derive(Clone, Copy)]
-pub struct Slices<'a>(&'a Store);
-impl<'a> Slices<'a> {
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-    pub fn is_empty(&self) -> bool {
-        todo!()
-    }
-    /// All bytes, when they lie in one chunk (nearly always).
-    pub fn contiguous(&self) -> Option<&'a [u8]> {
-        todo!()
-    }
-    /// The bytes as one slice; copies into `scratch` when they cross a chunk border.
-    pub fn as_slice<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
-    where
-        'a: 's,
-    {
-        todo!()
-    }
-    pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        std::iter::empty()
-    }
-    pub fn to_vec(&self) -> Vec<u8> {
-        todo!()
-    }
-    /// A part of the bytes; panics when out of range.
-    pub fn slice(&self, range: std::ops::Range<usize>) -> Slices<'a> {
-        todo!()
-    }
-}
-
-/// A live entry.
-#[derive(Clone, Copy)]
+/// A live entry by reference.
+#[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
+    /// Its key.
     pub key: Slices<'a>,
+    /// The bits that its writer gave it.
     pub flags: UserFlags,
+    /// Its value.
     pub value: Slices<'a>,
+    /// Bytes that it takes in the log, header included.
+    pub stored_len: u64,
 }
 
 /// Why a put was refused. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutError {
-    KeyEmptyOrTooLong,
+    /// The key has more than 65,535 bytes.
+    KeyTooLong,
+    /// The value has more than 4 GiB - 64 KiB - 1 bytes.
     ValueTooLong,
+    /// The memory limit would be exceeded, or the system has no memory.
     OutOfMemory,
+    /// The map's log is 512 GiB long.
     MapFull,
 }
 
-/// What a step may do at most.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    pub bytes: u64,
-    pub entries: u32,
+impl std::fmt::Display for PutError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            PutError::KeyTooLong => "the key is longer than 65535 bytes",
+            PutError::ValueTooLong => "the value is longer than 4 GiB",
+            PutError::OutOfMemory => "out of memory",
+            PutError::MapFull => "the map is full",
+        })
+    }
 }
 
-/// Where the store's memory is (fields follow).
-#[derive(Clone, Copy, Debug, Default)]
+impl std::error::Error for PutError {}
+
+impl From<OutOfMemory> for PutError {
+    fn from(_: OutOfMemory) -> PutError {
+        PutError::OutOfMemory
+    }
+}
+
+/// Where the store's memory is, and what compaction has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    pub held_bytes: u64,
-    pub live_bytes: u64,
-    pub dead_bytes: u64,
-    pub index_bytes: u64,
+    /// Entries of all maps by their state.
+    pub log: LogUsage,
+    /// Chunks of maps that were cleared or dropped, not yet given back, in bytes.
+    pub garbage_bytes: u64,
+    /// Memory from the system.
+    pub pool: PoolUsage,
+    /// The indexes.
+    pub index: IndexUsage,
+    /// Bytes of entries written by puts.
+    pub written_bytes: u64,
+    /// Bytes of entries copied by passes.
+    pub copied_bytes: u64,
+    /// Passes that have ended.
+    pub passes: u64,
+    /// Whether a pass runs.
+    pub in_pass: bool,
+    /// Bytes of work owed.
+    pub debt_bytes: u64,
 }
 
-pub struct Store {}
+impl Usage {
+    /// All bytes that count under the memory limit.
+    pub fn held_bytes(&self) -> u64 {
+        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes
+    }
+}
+
+/// Chunks that a busy step gives back from cleared maps and finished readers.
+const GARBAGE_CHUNKS: usize = 8;
+/// Index blocks that a step gives back from cleared maps.
+const GARBAGE_BLOCKS: usize = 64;
+/// Segments of the index that a step looks at while it evacuates pages.
+const TIDY_SEGMENTS: usize = 16;
+/// Bytes that a step gives back to the system.
+const TRIM_BYTES: u64 = 256 * 1024;
+/// Dead share at which an idle store starts a pass.
+const IDLE_UTILISATION: f64 = 0.95;
+/// The part of the memory limit beyond which compaction works as hard as in an idle store.
+const TIGHT_SHARE: f64 = 0.85;
+
+/// Maps of byte keys to byte values in compacted logs, under one memory limit.
+pub struct Store {
+    options: Options,
+    hasher: SipHasher13,
+    pool: Pool,
+    memory: IndexMemory,
+    maps: Vec<Option<Map>>,
+    free_ids: Vec<u32>,
+    garbage: VecDeque<Garbage>,
+    /// The map that compacts.
+    compacting: Option<MapId>,
+    gains: Gains,
+    /// Sums over all maps, kept up to date with every change.
+    live_bytes: u64,
+    unlive_bytes: u64,
+    debt: f64,
+    /// Bytes to copy for each byte written while this pass runs.
+    pace: f64,
+    written_bytes: u64,
+    copied_bytes: u64,
+    passes: u64,
+    scratch: Vec<u8>,
+}
+
+/// What is left of a cleared map.
+struct Garbage {
+    buffers: Vec<Buffer>,
+    index: Remains,
+}
 
 impl Store {
+    /// A store without maps. Takes no memory.
     pub fn new(options: Options) -> Store {
-        todo!()
+        assert!((0.0..=1.0).contains(&options.p), "P is between 0 and 1");
+        Store {
+            hasher: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
+            pool: Pool::new(options.memory_limit),
+            memory: IndexMemory::new(),
+            maps: Vec::new(),
+            free_ids: Vec::new(),
+            garbage: VecDeque::new(),
+            compacting: None,
+            gains: Gains::new(),
+            live_bytes: 0,
+            unlive_bytes: 0,
+            debt: 0.0,
+            pace: 0.0,
+            written_bytes: 0,
+            copied_bytes: 0,
+            passes: 0,
+            scratch: Vec::new(),
+            options,
+        }
     }
+
+    /// What the store was told, later changes included.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Changes the memory limit. What is held stays held; writes are refused until it fits.
     pub fn set_memory_limit(&mut self, bytes: u64) {
-        todo!()
+        self.options.memory_limit = bytes;
+        self.pool.set_limit(bytes);
     }
+
+    /// Changes the share of live bytes below which a pass starts.
     pub fn set_target_utilisation(&mut self, share: f64) {
-        todo!()
+        self.options.target_utilisation = share;
     }
-    /// O(1), no memory until the first put.
+
+    /// Changes P; buffers follow as they take new chunks.
+    pub fn set_p(&mut self, p: f64) {
+        assert!((0.0..=1.0).contains(&p), "P is between 0 and 1");
+        self.options.p = p;
+    }
+
+    /// A new, empty map. O(1), and no memory until the first put.
     pub fn create(&mut self) -> MapId {
-        todo!()
+        match self.free_ids.pop() {
+            Some(id) => {
+                self.maps[id as usize] = Some(Map::new());
+                MapId(id)
+            }
+            None => {
+                self.maps.push(Some(Map::new()));
+                MapId(u32::try_from(self.maps.len() - 1).expect("fewer than 2^32 maps"))
+            }
+        }
     }
-    /// O(1); the memory is freed by steps.
+
+    /// Drops a map. O(1); its memory is given back by steps.
     pub fn drop_map(&mut self, map: MapId) {
-        todo!()
+        self.clear(map);
+        self.maps[map.0 as usize] = None;
+        self.free_ids.push(map.0);
     }
-    /// O(1); the memory is freed by steps.
+
+    /// Empties a map. O(1); its memory is given back by steps.
     pub fn clear(&mut self, map: MapId) {
-        todo!()
+        let Map { mut index, log } = std::mem::replace(self.map_mut(map), Map::new());
+        let usage = log.usage();
+        self.live_bytes -= usage.live_bytes;
+        self.unlive_bytes -= usage.unlive_bytes();
+        if self.compacting == Some(map) {
+            self.end_pass();
+        }
+        self.garbage.push_back(Garbage { buffers: log.into_buffers(), index: index.clear() });
     }
+
+    /// Keys of a map.
     pub fn len(&self, map: MapId) -> u64 {
-        todo!()
+        self.map(map).index.len()
     }
+
+    /// Whether a map has no key.
+    pub fn is_empty(&self, map: MapId) -> bool {
+        self.len(map) == 0
+    }
+
+    /// The key with its hash.
+    #[inline]
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
-        todo!()
+        Key { bytes, hash: self.hasher.hash(bytes) }
     }
-    /// Starts loading the index line of a key: for many keys at once.
+
+    /// Brings the index line of a key to the cache. For many keys at once: the loads overlap.
+    #[inline]
     pub fn touch(&self, map: MapId, key: &Key<'_>) {
-        todo!()
+        std::hint::black_box(self.map(map).index.touch(&self.memory, key.hash));
     }
-    /// Where the key's entry stands, valid until the next call that takes `&mut self`.
+
+    /// Where the key's entry stands; valid until the next call that takes `&mut self`.
+    #[inline]
     pub fn find(&self, map: MapId, key: &Key<'_>) -> Option<Location> {
-        todo!()
+        self.map(map).find(&self.memory, key)
     }
+
+    /// The entry at a location that [`find`](Store::find), [`scan`](Store::scan) or [`random`](Store::random) has just given.
+    #[inline]
     pub fn entry(&self, map: MapId, location: Location) -> Entry<'_> {
-        todo!()
+        let entry = self.map(map).entry(location);
+        Entry {
+            key: entry.key(),
+            flags: entry.header.flags.user(),
+            value: entry.value(),
+            stored_len: entry.header.entry_len(),
+        }
     }
+
+    /// The entry of a key.
     pub fn get(&self, map: MapId, key: &[u8]) -> Option<Entry<'_>> {
-        todo!()
+        let location = self.find(map, &self.key(key))?;
+        Some(self.entry(map, location))
     }
-    /// Puts `parts`, one after another, as the value. `old` is what `find` returned for the key just now.
+
+    /// Puts `parts`, one after another, as the value of `key`. `old` is what [`find`](Store::find) has just returned for it.
+    ///
+    /// # Errors
+    /// Nothing has changed then; the old value is as it was.
     pub fn put_at(
         &mut self,
         map: MapId,
@@ -171,47 +328,407 @@ impl Store {
         flags: UserFlags,
         parts: &[&[u8]],
     ) -> Result<(), PutError> {
-        todo!()
+        let Store { maps, memory, pool, hasher, options, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        let len_before = target.index.len();
+        let Changed { born_bytes, died_bytes } =
+            target.put(memory, pool, options.p, |bytes| hasher.hash(bytes), key, old, flags, parts)?;
+        if target.index.len() != len_before {
+            self.count_index_headers();
+        }
+        self.live_bytes += born_bytes;
+        self.written_bytes += born_bytes;
+        if died_bytes > 0 {
+            self.note_death(map, died_bytes);
+        }
+        if self.compacting.is_some() {
+            self.debt += self.pace * born_bytes as f64;
+        } else if self.wants_pass(self.busy_target()) {
+            self.debt += sizing::pace(self.live_bytes, self.unlive_bytes) * born_bytes as f64;
+        }
+        Ok(())
     }
-    /// Whether the key was there.
+
+    /// Puts a value; whether the key was there.
+    ///
+    /// # Errors
+    /// Nothing has changed then; the old value is as it was.
     pub fn put(&mut self, map: MapId, key: &[u8], flags: UserFlags, value: &[u8]) -> Result<bool, PutError> {
-        todo!()
+        let key = self.key(key);
+        let old = self.find(map, &key);
+        self.put_at(map, &key, old, flags, &[value])?;
+        Ok(old.is_some())
     }
+
+    /// Puts a value only if the key is there; whether it was.
+    ///
+    /// # Errors
+    /// Nothing has changed then; the old value is as it was.
+    pub fn replace(&mut self, map: MapId, key: &[u8], flags: UserFlags, value: &[u8]) -> Result<bool, PutError> {
+        let key = self.key(key);
+        match self.find(map, &key) {
+            Some(old) => self.put_at(map, &key, Some(old), flags, &[value]).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Removes the entry at `location`, which is what [`find`](Store::find) has just returned for the key.
     pub fn remove_at(&mut self, map: MapId, key: &Key<'_>, location: Location) {
-        todo!()
+        let Store { maps, memory, pool, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        let died_bytes = target.remove(memory, pool, key, location);
+        self.note_death(map, died_bytes);
     }
+
+    /// Removes a key; whether it was there.
     pub fn remove(&mut self, map: MapId, key: &[u8]) -> bool {
-        todo!()
+        let key = self.key(key);
+        match self.find(map, &key) {
+            Some(location) => {
+                self.remove_at(map, &key, location);
+                true
+            }
+            None => false,
+        }
     }
-    /// Overwrites bytes of the value in place (same length), in the copy too if a step is moving it. `false`, and nothing
-    /// done, when a reader pins the chunk: put a new value then.
+
+    /// Overwrites bytes of a value in place, from byte `at` on; its length stays. `false`, and nothing done, when a reader
+    /// pins the bytes: put a new value then.
+    ///
+    /// # Panics
+    /// When the range is not within the value.
     pub fn write_in_place(&mut self, map: MapId, location: Location, at: usize, bytes: &[u8]) -> bool {
-        todo!()
+        let Store { maps, pool, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        target.log.overwrite(pool, location, at, bytes)
     }
-    /// The value's bytes `range` by reference; they stay whole while the entry is removed, moved or its chunk released.
-    pub fn pin(&mut self, map: MapId, location: Location, range: std::ops::Range<usize>) -> Vec<Bytes> {
-        todo!()
+
+    /// The bytes `range` of a value by reference. They stay as they are while the entry is removed, overwritten or moved, and
+    /// its chunk released; the chunks stay in memory as long as a part of them is pinned.
+    ///
+    /// # Panics
+    /// When the range is not within the value.
+    pub fn pin(&mut self, map: MapId, location: Location, range: Range<usize>) -> Vec<Bytes> {
+        let Store { maps, pool, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        target.log.pin(pool, location, range.start, range.len())
     }
-    /// One bounded bite of a scan: visits entries, returns the next cursor, 0 at the end. Guarantee as Redis's SCAN.
-    pub fn scan(&self, map: MapId, cursor: u64, visit: impl FnMut(Location, Entry<'_>)) -> u64 {
-        todo!()
+
+    /// One bounded bite of a scan: visits some entries and returns the next cursor, 0 at the end; start with 0. Every key that is
+    /// in the map from the first call to the last is visited at least once, whatever is written meanwhile.
+    pub fn scan(&self, map: MapId, cursor: u64, mut visit: impl FnMut(Location, Entry<'_>)) -> u64 {
+        let target = self.map(map);
+        target.index.scan(&self.memory, cursor, |location| visit(location, self.entry(map, location)))
     }
-    /// Visits the entries (normally one) whose hash begins with the 32 bits `prefix`: for structures that store 4 bytes a key.
-    pub fn scan_prefix(&self, map: MapId, prefix: u32, visit: impl FnMut(Location, Entry<'_>)) {
-        todo!()
+
+    /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.
+    pub fn scan_prefix(&self, map: MapId, prefix: u32, mut visit: impl FnMut(Location, Entry<'_>)) {
+        let target = self.map(map);
+        let mut scratch = Vec::new();
+        let mut hash = u64::from(prefix) << 32;
+        loop {
+            let cursor = target.index.scan(&self.memory, hash.reverse_bits(), |location| {
+                let entry = self.entry(map, location);
+                if self.hasher.hash(entry.key.as_slice(&mut scratch)) >> 32 == u64::from(prefix) {
+                    visit(location, entry);
+                }
+            });
+            hash = cursor.reverse_bits();
+            if cursor == 0 || hash >> 32 != u64::from(prefix) {
+                return;
+            }
+        }
     }
+
+    /// An entry chosen with equal chance, by the random numbers that are handed in.
     pub fn random(&self, map: MapId, random: impl FnMut() -> u64) -> Option<Location> {
-        todo!()
+        self.map(map).index.random(&self.memory, random)
     }
-    /// Bytes of work that the writes so far have made necessary.
+
+    /// Bytes of work that the writes so far have made necessary. Above 0, the next [`step`](Store::step) has something to do.
     pub fn debt(&self) -> u64 {
-        todo!()
+        self.debt as u64 + u64::from(!self.garbage.is_empty())
     }
-    /// Does owed work, or with `idle` any useful work, up to the budget; whether there is more.
+
+    /// Does what is owed, or with `idle` anything that makes memory tighter, up to the budget. Returns whether there is more.
     pub fn step(&mut self, budget: Budget, idle: bool) -> bool {
-        todo!()
+        self.pool.sweep_limbo(GARBAGE_CHUNKS);
+        let mut more = self.free_garbage();
+        if self.compacting.is_none() {
+            let target = if idle { IDLE_UTILISATION } else { self.busy_target() };
+            if self.wants_pass(target) {
+                self.begin_pass();
+            } else {
+                self.debt = 0.0;
+            }
+        }
+        if self.compacting.is_some() && (idle || self.debt >= 1.0) {
+            more |= self.step_pass(budget, idle);
+        }
+        let warm_share = self.pool.usage().held_bytes / 64;
+        if idle {
+            more |= self.memory.tidy(&mut self.pool, TIDY_SEGMENTS);
+            more |= self.pool.trim(warm_share.min(1 << 20), TRIM_BYTES);
+        } else {
+            self.memory.tidy(&mut self.pool, 1);
+            self.pool.trim(warm_share + (2 << 20), TRIM_BYTES);
+        }
+        self.count_index_headers();
+        more
     }
+
+    /// Where the memory is. Cost: all maps.
     pub fn usage(&self) -> Usage {
-        todo!()
+        let log = self.maps.iter().flatten().fold(LogUsage::default(), |sum, map| sum + map.log.usage());
+        Usage {
+            log,
+            garbage_bytes: self
+                .garbage
+                .iter()
+                .flat_map(|garbage| &garbage.buffers)
+                .map(|buffer| buffer.usage().chunk_bytes)
+                .sum(),
+            pool: self.pool.usage(),
+            index: self.memory.usage(),
+            written_bytes: self.written_bytes,
+            copied_bytes: self.copied_bytes,
+            passes: self.passes,
+            in_pass: self.compacting.is_some(),
+            debt_bytes: self.debt as u64,
+        }
+    }
+
+    /// Bytes that count under the memory limit. O(1).
+    pub fn held_bytes(&self) -> u64 {
+        let index = self.memory.usage();
+        self.pool.usage().held_bytes + index.header_bytes + index.directory_bytes
+    }
+
+    /// Bytes of live entries of all maps. O(1).
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// Panics when an invariant does not hold. Cost: everything; for tests.
+    pub fn audit(&self) {
+        self.pool.audit();
+        self.memory.audit();
+        for map in self.maps.iter().flatten() {
+            map.audit(&self.memory, |key| self.hasher.hash(key));
+        }
+        let usage = self.usage();
+        assert_eq!(self.live_bytes, usage.log.live_bytes, "live bytes are counted with every change");
+        assert_eq!(self.unlive_bytes, usage.log.unlive_bytes(), "dead bytes are counted with every change");
+        assert_eq!(
+            usage.pool.used_bytes,
+            usage.log.chunk_bytes + usage.garbage_bytes + usage.pool.limbo_bytes + usage.index.page_bytes,
+            "chunks in the pool's books are chunks held by somebody"
+        );
+        let in_pass = self.maps.iter().flatten().filter(|map| map.log.in_pass()).count();
+        assert_eq!(in_pass, usize::from(self.compacting.is_some()), "one map compacts at a time");
+    }
+
+    fn map(&self, map: MapId) -> &Map {
+        self.maps[map.0 as usize].as_ref().expect("the map exists")
+    }
+
+    fn map_mut(&mut self, map: MapId) -> &mut Map {
+        self.maps[map.0 as usize].as_mut().expect("the map exists")
+    }
+
+    /// The memory of headers and nodes is not from the pool, but counts under its limit.
+    fn count_index_headers(&mut self) {
+        let index = self.memory.usage();
+        self.pool.set_outside(index.header_bytes + index.directory_bytes);
+    }
+
+    fn note_death(&mut self, map: MapId, bytes: u64) {
+        self.live_bytes -= bytes;
+        let before = self.unlive_bytes;
+        self.unlive_bytes += bytes;
+        // A map is listed anew when its dead bytes may have reached the next power of two. Looking at the map's own books each time
+        // would cost more than looking when the store's have moved by a part of the smallest gain worth a pass.
+        const LOOK_EVERY: u64 = sizing::DEAD_BYTES_MIN / 4;
+        if bytes >= LOOK_EVERY || before / LOOK_EVERY != self.unlive_bytes / LOOK_EVERY {
+            self.list_gain(map);
+        }
+    }
+
+    fn list_gain(&mut self, map: MapId) {
+        let dead = self.map(map).log.usage().unlive_bytes();
+        self.gains.list(map, dead);
+    }
+
+    fn wants_pass(&self, target: f64) -> bool {
+        sizing::wants_pass(self.live_bytes, self.unlive_bytes, target)
+    }
+
+    /// The utilisation that writes at full speed must keep: as set, and tighter when memory is short.
+    fn busy_target(&self) -> f64 {
+        let is_tight = self.pool.usage().held_bytes as f64 > TIGHT_SHARE * self.options.memory_limit as f64;
+        if is_tight { IDLE_UTILISATION.max(self.options.target_utilisation) } else { self.options.target_utilisation }
+    }
+
+    /// Chooses the map with the most to gain and begins its pass.
+    fn begin_pass(&mut self) {
+        let Some((map, live, dead)) = self.choose_map() else {
+            self.debt = 0.0;
+            return;
+        };
+        self.pace = sizing::pace(live, dead);
+        let p = self.options.p;
+        self.map_mut(map).log.begin_pass(p);
+        self.compacting = Some(map);
+    }
+
+    /// The map that frees the most for the least copying, with its live and dead bytes.
+    fn choose_map(&mut self) -> Option<(MapId, u64, u64)> {
+        let Store { maps, gains, .. } = self;
+        let books = |map: MapId| {
+            let usage = maps[map.0 as usize].as_ref().map(|map| map.log.usage());
+            usage.map_or((0, 0), |usage| (usage.live_bytes, usage.unlive_bytes()))
+        };
+        gains.choose(books).or_else(|| {
+            // The lists are kept by sampling deaths, so a gain spread over very many maps can escape them.
+            (0..maps.len() as u32).for_each(|id| gains.list(MapId(id), books(MapId(id)).1));
+            gains.choose(books)
+        })
+    }
+
+    /// Goes on with the pass; whether there is more to do.
+    fn step_pass(&mut self, budget: Budget, idle: bool) -> bool {
+        let map = self.compacting.expect("a pass runs");
+        let allowed = if idle { budget.bytes } else { budget.bytes.min((self.debt as u64).max(1)) };
+        let mut left = Budget { bytes: allowed, ..budget };
+        let Store { maps, memory, pool, hasher, scratch, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        let before = target.log.usage();
+        let hash = |bytes: &[u8]| hasher.hash(bytes);
+        let mut shop = Workshop { pool, index: &mut target.index, memory, hash: &hash, scratch };
+        let progress = target.log.step(&mut shop, &mut left);
+        let after = target.log.usage();
+        let copied = allowed - left.bytes;
+        self.copied_bytes += copied;
+        self.unlive_bytes = self.unlive_bytes + after.unlive_bytes() - before.unlive_bytes();
+        self.debt = (self.debt - copied as f64).max(0.0);
+        match progress {
+            Progress::More => idle || self.debt >= 1.0,
+            Progress::Finished => {
+                self.passes += 1;
+                self.end_pass();
+                self.list_gain(map);
+                idle || self.wants_pass(self.busy_target())
+            }
+            // Waiting for memory: stepping again at once would only look again.
+            Progress::NoMemory => {
+                self.debt = 0.0;
+                false
+            }
+        }
+    }
+
+    fn end_pass(&mut self) {
+        self.compacting = None;
+        self.debt = 0.0;
+    }
+
+    /// Gives back some of what cleared maps have left; whether there is more.
+    fn free_garbage(&mut self) -> bool {
+        let Some(garbage) = self.garbage.front_mut() else { return false };
+        match garbage.buffers.last_mut() {
+            Some(buffer) => {
+                if buffer.discard(&mut self.pool, GARBAGE_CHUNKS) {
+                    garbage.buffers.pop();
+                }
+            }
+            None => {
+                if garbage.index.release(&mut self.memory, &mut self.pool, GARBAGE_BLOCKS) {
+                    self.garbage.pop_front();
+                }
+            }
+        }
+        !self.garbage.is_empty()
+    }
+}
+
+/// Maps by what compacting them would free: a list for each power of two of dead bytes. A listing may be out of date; whoever
+/// meets one checks it, and lists the map anew. A map stands in each list once at most.
+struct Gains {
+    lists: [Vec<MapId>; Gains::CLASSES],
+    /// For each map, a bit for each list it stands in.
+    listed: Vec<u64>,
+}
+
+impl Gains {
+    const CLASSES: usize = 40;
+    /// Lists whose best map is looked at before a choice is made.
+    const LOOK_AT: usize = 6;
+
+    fn new() -> Gains {
+        Gains { lists: std::array::from_fn(|_| Vec::new()), listed: Vec::new() }
+    }
+
+    fn class_of(dead_bytes: u64) -> usize {
+        (63 - (dead_bytes | 1).leading_zeros() as usize).min(Gains::CLASSES - 1)
+    }
+
+    fn list(&mut self, map: MapId, dead_bytes: u64) {
+        if dead_bytes == 0 {
+            return;
+        }
+        let index = map.0 as usize;
+        if index >= self.listed.len() {
+            self.listed.resize(index + 1, 0);
+        }
+        let class = Gains::class_of(dead_bytes);
+        if self.listed[index] & 1 << class == 0 {
+            self.listed[index] |= 1 << class;
+            self.lists[class].push(map);
+        }
+    }
+
+    /// The map with the most dead bytes for each live one, among the last of the highest lists.
+    fn choose(&mut self, books: impl Fn(MapId) -> (u64, u64)) -> Option<(MapId, u64, u64)> {
+        let ratio = |(_, live, dead): (MapId, u64, u64)| dead as f64 / (live + 1) as f64;
+        let mut best: Option<(MapId, u64, u64)> = None;
+        let mut looked = 0;
+        for class in (0..Gains::CLASSES).rev() {
+            while let Some(&map) = self.lists[class].last() {
+                let (live, dead) = books(map);
+                let is_current = dead > 0 && Gains::class_of(dead) == class;
+                if dead > 0 && best.is_none_or(|best| ratio((map, live, dead)) > ratio(best)) {
+                    best = Some((map, live, dead));
+                }
+                if is_current {
+                    looked += 1;
+                    break;
+                }
+                self.lists[class].pop();
+                self.listed[map.0 as usize] &= !(1 << class);
+                self.list(map, dead);
+            }
+            if looked == Gains::LOOK_AT {
+                break;
+            }
+        }
+        best
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Every chunk goes back, so that the pool can unmap its regions.
+        for index in 0..self.maps.len() {
+            if self.maps[index].is_some() {
+                self.clear(MapId(index as u32));
+            }
+        }
+        while self.free_garbage() {}
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.options).field("usage", &self.usage()).finish_non_exhaustive()
     }
 }
