@@ -1,0 +1,19 @@
+//! Bytes to numbers, patterns and words, and back, exactly as Redis reads and writes them.
+//!
+//! | File | What it reads or writes |
+//! |---|---|
+//! | [`integer`] | the strict 64-bit integers of commands, memory sizes of the configuration |
+//! | [`double`] | 64-bit floats: scores, RESP3 doubles |
+//!
+//! Nothing here knows the rest of the crate. Every function is a pure one of its arguments, and none allocates unless it
+//! returns or fills an owned buffer. Where the versions of Redis differ, 7.4 is followed.
+
+pub mod double;
+mod float_text;
+pub mod integer;
+
+/// What C calls white space in the "C" locale: blank, tab, newline, vertical tab, form feed, carriage return.
+/// (`u8::is_ascii_whitespace` leaves out the vertical tab.)
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
