@@ -310,7 +310,7 @@ impl Log {
             } else {
                 if header.flags.is_live() {
                     moving.hash = (shop.hash)(source.entry(at).key().as_slice(shop.scratch));
-                    std::hint::black_box(shop.index.touch(shop.memory, moving.hash));
+                    shop.index.prefetch(shop.memory, moving.hash);
                 }
                 planned.spend(len, LIVE_ENTRY_COST);
                 copied += len;

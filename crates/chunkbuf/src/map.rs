@@ -128,3 +128,33 @@ impl Map {
         assert_eq!(live_bytes, self.log.usage().live_bytes, "every live entry has a slot");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_keys_with_one_hash_are_two_entries() {
+        let (mut memory, mut pool, mut map) = (IndexMemory::new(), Pool::new(u64::MAX), Map::new());
+        let same = |_: &[u8]| 0x1234_5678_9abc_def0;
+        for (name, value) in [(b"one", b"1"), (b"two", b"2"), (b"six", b"6")] {
+            let key = Key::with_hash(name, same(name));
+            assert_eq!(map.find(&memory, &key), None);
+            map.put(&mut memory, &mut pool, 0.5, same, &key, None, UserFlags::NONE, &[value]).unwrap();
+        }
+        map.audit(&memory, same);
+        let two = Key::with_hash(b"two", same(b"two"));
+        let old = map.find(&memory, &two);
+        map.put(&mut memory, &mut pool, 0.5, same, &two, old, UserFlags::NONE, &[b"two, ", b"again"]).unwrap();
+        for (name, value) in [(b"one", b"1".as_slice()), (b"two", b"two, again"), (b"six", b"6")] {
+            let location = map.find(&memory, &Key::with_hash(name, same(name))).unwrap();
+            assert_eq!(map.entry(location).value().to_vec(), value);
+        }
+        let one = Key::with_hash(b"one", same(b"one"));
+        let location = map.find(&memory, &one).unwrap();
+        map.remove(&mut memory, &mut pool, &one, location);
+        assert_eq!(map.find(&memory, &one), None);
+        assert_eq!(map.index.len(), 2);
+        map.audit(&memory, same);
+    }
+}

@@ -286,10 +286,10 @@ impl Store {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// Brings the index line of a key to the cache. For many keys at once: the loads overlap.
+    /// Has the index line of a key brought to the cache. For many keys at once: the loads overlap.
     #[inline]
-    pub fn touch(&self, map: MapId, key: &Key<'_>) {
-        std::hint::black_box(self.map(map).index.touch(&self.memory, key.hash));
+    pub fn prefetch(&self, map: MapId, key: &Key<'_>) {
+        self.map(map).index.prefetch(&self.memory, key.hash);
     }
 
     /// Where the key's entry stands; valid until the next call that takes `&mut self`.
@@ -471,7 +471,7 @@ impl Store {
             more |= self.pool.trim(warm_share.min(1 << 20), TRIM_BYTES);
         } else {
             self.memory.tidy(&mut self.pool, 1);
-            self.pool.trim(warm_share + (2 << 20), TRIM_BYTES);
+            self.pool.trim(2 * warm_share + TRIM_BYTES, TRIM_BYTES);
         }
         self.count_index_headers();
         more
@@ -502,6 +502,11 @@ impl Store {
     pub fn held_bytes(&self) -> u64 {
         let index = self.memory.usage();
         self.pool.usage().held_bytes + index.header_bytes + index.directory_bytes
+    }
+
+    /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).
+    pub fn memory(&self) -> (u64, u64) {
+        (self.pool.usage().held_bytes, self.memory.usage().page_bytes)
     }
 
     /// Bytes of live entries of all maps. O(1).

@@ -135,10 +135,11 @@ impl Segment {
         }
     }
 
-    /// The first word of the home line: what a prefetch has to read.
+    /// Has the home line of a hash brought to the cache.
     #[inline]
-    pub(super) fn touch(&self, slab: &Slab, hash: u64) -> u64 {
-        self.line(slab, self.home_of_hash(hash))[0]
+    pub(super) fn prefetch(&self, slab: &Slab, hash: u64) {
+        let home = self.home_of_hash(hash);
+        slab.prefetch(self.blocks[home / BLOCK_LINES], home % BLOCK_LINES);
     }
 
     /// Adds a slot. The segment must have an empty one.

@@ -113,6 +113,13 @@ impl Slab {
         &mut lines[block.at() * BLOCK_LINES + line]
     }
 
+    /// Has a line brought to the cache.
+    #[inline]
+    pub(super) fn prefetch(&self, block: Block, line: usize) {
+        let chunk = self.chunks[block.page()].as_ref().expect("a block in use is on a page held");
+        chunk.prefetch((block.at() * BLOCK_LINES + line) * size_of::<Line>());
+    }
+
     /// All lines of a block.
     #[inline]
     pub(super) fn lines(&self, block: Block) -> &[Line] {

@@ -171,7 +171,7 @@ fn an_empty_index_owns_nothing_and_answers() {
     assert_eq!(index.find(&memory, 5, |_| true), None);
     assert_eq!(index.scan(&memory, 0, |_| panic!("no key")), 0);
     assert_eq!(index.random(&memory, || 1), None);
-    assert_eq!(index.touch(&memory, 77), 0);
+    index.prefetch(&memory, 77);
     assert!(!index.remove(&mut memory, &mut pool, 5, Location::new(Generation::Even, Offset::new(0))));
     assert!(index.clear().release(&mut memory, &mut pool, 1));
     assert_eq!((index.bytes(), memory.usage()), (0, IndexUsage::default()));
@@ -595,12 +595,4 @@ fn a_cleared_index_is_released_in_steps_of_no_more_than_was_asked() {
     other.audit(&memory);
     other.audit_keys(&memory);
     assert_eq!(memory.used_bytes(), map.index.bytes() + other.index.bytes());
-}
-
-#[test]
-fn touch_reads_without_a_trace() {
-    let (mut memory, mut pool) = world();
-    let map = filled(GOOD, 0..5000, &mut memory, &mut pool);
-    (0..6000).for_each(|key| assert_eq!(map.index.touch(&memory, mix(key)), map.index.touch(&memory, mix(key))));
-    map.audit(&memory);
 }
