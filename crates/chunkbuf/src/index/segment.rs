@@ -47,9 +47,9 @@ pub(super) const POSITION_BITS: u32 = 14;
 /// How far the window may lag behind the prefix.
 const LAG_MAX: u8 = (FRAGMENT_BITS - POSITION_BITS) as u8;
 const WINDOW_MAX: u8 = (64 - FRAGMENT_BITS) as u8;
-/// A segment gives a block back when the rest could hold this many slots more than there are: a block's half, so that
-/// growing and shrinking do not take turns.
-const SHRINK_SLACK: usize = BLOCK_ROOM / 2;
+/// A segment gives a block back when the rest could hold this many slots more than there are: a quarter of a block, so
+/// that growing and shrinking do not take turns.
+const SHRINK_SLACK: usize = BLOCK_ROOM / 4;
 const _: () = assert!(DEPTH_MAX == WINDOW_MAX + LAG_MAX);
 const _: () = assert!(size_of::<Segment>() == 64);
 
