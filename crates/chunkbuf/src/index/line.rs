@@ -51,6 +51,12 @@ impl Slot {
         Location::from_bits(self.0 & LOCATION_MASK)
     }
 
+    /// The slot as a line holds it, with a clear overflow bit.
+    #[inline]
+    pub(super) fn raw(self) -> u64 {
+        self.0
+    }
+
     /// The fragment in the top bits; what is below them is not the hash's.
     #[inline]
     pub(super) fn fragment_on_top(self) -> u64 {

@@ -42,14 +42,15 @@ pub(super) const DEPTH_MAX: u8 = (64 - POSITION_BITS) as u8;
 
 const BLOCK_SLOTS: usize = BLOCK_LINES * SLOTS;
 const LINES_MAX: usize = BLOCKS_MAX * BLOCK_LINES;
+const _: () = assert!(LINES_MAX <= 64, "a u64 has a bit for each line");
 /// Bits of the hash, after the prefix, that decide a slot's home.
 pub(super) const POSITION_BITS: u32 = 14;
 /// How far the window may lag behind the prefix.
 const LAG_MAX: u8 = (FRAGMENT_BITS - POSITION_BITS) as u8;
 const WINDOW_MAX: u8 = (64 - FRAGMENT_BITS) as u8;
-/// A segment gives a block back when the rest could hold this many slots more than there are: a block's half, so that
-/// growing and shrinking do not take turns.
-const SHRINK_SLACK: usize = BLOCK_ROOM / 2;
+/// A segment gives a block back when the rest could hold this many slots more than there are: a quarter of a block, so
+/// that growing and shrinking do not take turns.
+const SHRINK_SLACK: usize = BLOCK_ROOM / 4;
 const _: () = assert!(DEPTH_MAX == WINDOW_MAX + LAG_MAX);
 const _: () = assert!(size_of::<Segment>() == 64);
 
@@ -385,14 +386,19 @@ impl Segment {
         assert!(slots.len <= self.block_count() * BLOCK_SLOTS, "the slots fit");
         let mut image = [[0; SLOTS]; LINES_MAX];
         let mut filled = [0u8; LINES_MAX];
+        // One bit a line, set when a slot passes it.
+        let mut passed = 0u64;
         for &slot in slots.as_slice() {
             let mut at = self.home_of_slot(slot);
             while usize::from(filled[at]) == SLOTS {
-                line::set_overflows(&mut image[at], true);
+                passed |= 1 << at;
                 at = self.after(at);
             }
-            line::set(&mut image[at], usize::from(filled[at]), slot);
+            image[at][usize::from(filled[at])] = slot.raw();
             filled[at] += 1;
+        }
+        for (at, line) in image.iter_mut().enumerate() {
+            line::set_overflows(line, passed >> at & 1 == 1);
         }
         for (&block, lines) in self.blocks().iter().zip(image.chunks_exact(BLOCK_LINES)) {
             slab.write(block, lines);

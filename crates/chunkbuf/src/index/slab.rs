@@ -8,8 +8,8 @@
 //! ```
 //!
 //! One slab serves all maps of a store, so that many small maps share pages. The lowest hole is filled first, and a
-//! page without blocks goes back to the pool at once. The first pages are smaller (4, 8, 16, 32 KiB), so that a store
-//! with a few keys holds a few KiB. Taking and giving a block is O(1).
+//! page without blocks goes back to the pool at once. The first pages are smaller (4 to 32 KiB, eight of each), so
+//! that the page that is being filled is a small part of the whole. Taking and giving a block is O(1).
 
 use super::arena::LowestFirst;
 use super::line::{Line, SLOTS};
@@ -23,6 +23,7 @@ pub(super) const BLOCK_BYTES: usize = BLOCK_LINES * size_of::<Line>();
 
 const PAGE_BLOCKS_MAX: usize = 256;
 const PAGE_BLOCKS_FIRST: usize = 16;
+const PAGES_OF_A_SIZE: usize = 8;
 const MASK_WORDS: usize = PAGE_BLOCKS_MAX / 64;
 
 /// The number of a block: its page, and its place there. It has one owner, and is not copied beyond it.
@@ -47,7 +48,7 @@ impl Block {
 }
 
 pub(super) struct Slab {
-    /// Page by page; `None`: given back to the pool.
+    /// Page by page, up to the highest held; `None`: given back to the pool.
     chunks: Vec<Option<Chunk>>,
     /// One bit a block of the page, set when it is free.
     free: Vec<[u64; MASK_WORDS]>,
@@ -60,9 +61,9 @@ pub(super) struct Slab {
     blocks_used: usize,
 }
 
-/// Blocks of a page: 16, 32, 64, 128, and 256 from then on.
+/// Blocks of a page: eight pages each of 16, 32, 64 and 128, and 256 from then on.
 fn page_blocks(page: usize) -> usize {
-    if page < 4 { PAGE_BLOCKS_FIRST << page } else { PAGE_BLOCKS_MAX }
+    (PAGE_BLOCKS_FIRST << (page / PAGES_OF_A_SIZE).min(4)).min(PAGE_BLOCKS_MAX)
 }
 
 impl Slab {
@@ -141,9 +142,10 @@ impl Slab {
         chunk.words().as_chunks::<SLOTS>().0
     }
 
-    /// True when more than a page and a sixteenth of what is used lies free: worth a sweep.
+    /// True when more than the highest page and a sixteenth of what is used lies free: worth a sweep.
     pub(super) fn is_sparse(&self) -> bool {
-        self.blocks_free() > PAGE_BLOCKS_MAX + self.blocks_used / 16
+        let highest = self.chunks.len().saturating_sub(1);
+        self.blocks_free() > page_blocks(highest) + self.blocks_used / 16
     }
 
     /// One more than the highest page that would be needed if the blocks in use filled the lowest pages held.
@@ -220,6 +222,11 @@ impl Slab {
         self.absent.insert(page);
         self.pages_held -= 1;
         self.blocks_held -= page_blocks(page);
+        while let Some(None) = self.chunks.last() {
+            self.chunks.pop();
+            self.free.pop();
+            self.absent.remove(self.chunks.len());
+        }
     }
 
     pub(super) fn blocks_used(&self) -> usize {
@@ -255,6 +262,7 @@ impl Slab {
                 None => assert_eq!(free_here, 0, "page {page} is given back and has free blocks"),
             }
         }
+        assert!(self.chunks.last().is_none_or(Option::is_some), "the highest page is held");
         assert_eq!((pages, held, free), (self.pages_held, self.blocks_held, self.blocks_free()));
     }
 }
@@ -268,7 +276,9 @@ mod tests {
     fn the_first_pages_are_small_and_each_is_filled_before_the_next() {
         let (mut pool, mut slab) = (pool_with(u64::MAX), Slab::new());
         let mut blocks = Vec::new();
-        for (pages, capacity) in [(1, 16), (2, 48), (3, 112), (4, 240), (5, 496), (6, 752)] {
+        let mut capacity = 0;
+        for pages in 1..=40 {
+            capacity += [16, 32, 64, 128, 256][(pages - 1) / 8];
             while blocks.len() < capacity {
                 blocks.push(slab.take(&mut pool).unwrap());
                 assert_eq!(slab.pages_held(), pages);
@@ -295,11 +305,11 @@ mod tests {
 
     #[test]
     fn a_refused_page_changes_nothing() {
-        // Two granules of 64 KiB, a part of which is kept for compaction: one, which the first four pages fill.
+        // Two granules of 64 KiB, a part of which is kept for compaction: one, which twelve pages fill.
         let (mut pool, mut slab) = (pool_with(2 << 16), Slab::new());
-        let blocks: Vec<_> = (0..240).map(|_| slab.take(&mut pool).unwrap()).collect();
+        let blocks: Vec<_> = (0..256).map(|_| slab.take(&mut pool).unwrap()).collect();
         assert_eq!(slab.take(&mut pool), Err(OutOfMemory));
-        assert_eq!((slab.blocks_used(), slab.pages_held()), (240, 4));
+        assert_eq!((slab.blocks_used(), slab.pages_held()), (256, 12));
         slab.give(&mut pool, blocks[3]);
         assert_eq!(slab.take(&mut pool), Ok(blocks[3]));
         slab.audit();

@@ -208,15 +208,15 @@ fn blocks_come_one_by_one_and_the_392nd_key_is_the_last_before_a_split() {
 }
 
 #[test]
-fn shrinking_lags_half_a_block_behind_growing() {
+fn shrinking_lags_a_quarter_of_a_block_behind_growing() {
     let (mut memory, mut pool) = world();
     let mut map = filled(GOOD, 0..29, &mut memory, &mut pool);
     assert_eq!(memory.usage().blocks_used, 2);
-    (14..29).rev().for_each(|key| assert!(map.remove(&mut memory, &mut pool, key)));
-    assert_eq!(memory.usage().blocks_used, 1, "14 keys");
-    (14..28).for_each(|key| map.put(&mut memory, &mut pool, key).unwrap());
+    (21..29).rev().for_each(|key| assert!(map.remove(&mut memory, &mut pool, key)));
+    assert_eq!(memory.usage().blocks_used, 1, "21 keys");
+    (21..28).for_each(|key| map.put(&mut memory, &mut pool, key).unwrap());
     assert_eq!(memory.usage().blocks_used, 1, "28 keys");
-    (15..28).for_each(|key| assert!(map.remove(&mut memory, &mut pool, key)));
+    (22..28).for_each(|key| assert!(map.remove(&mut memory, &mut pool, key)));
     map.put(&mut memory, &mut pool, 100).unwrap();
     map.audit(&memory);
 }
@@ -283,12 +283,37 @@ fn merges_read_no_key_and_take_the_window_back() {
 }
 
 #[test]
+fn siblings_merge_although_one_has_a_newer_window() {
+    // Even and odd keys part at the ninth bit. The even side then splits once more, which refreshes its window, and
+    // merges back; the odd side still has the first window.
+    const SIDES: Hash = |key| (key % 2) << 55 | mix(key) >> 9;
+    for last_removed in [0, 1] {
+        let (mut memory, mut pool) = world();
+        let mut map = filled(SIDES, 0..400, &mut memory, &mut pool);
+        (400..1000).step_by(2).for_each(|key| map.put(&mut memory, &mut pool, key).unwrap());
+        let windows = |memory: &IndexMemory, map: &Map| -> Vec<(u8, u8)> {
+            let segment = |key| memory.segments.get(map.index.segment(memory, SIDES(key)).unwrap());
+            [0, 1].map(|key| (segment(key).depth(), segment(key).window())).to_vec()
+        };
+        assert_eq!(windows(&memory, &map), [(10, 10), (9, 0)]);
+        (300..1000).step_by(2).for_each(|key| assert!(map.remove(&mut memory, &mut pool, key)));
+        assert_eq!(windows(&memory, &map), [(9, 9), (9, 0)]);
+        (20 + last_removed..400).step_by(2).for_each(|key| {
+            map.remove(&mut memory, &mut pool, key);
+        });
+        assert_eq!(windows(&memory, &map), [(0, 0), (0, 0)]);
+        map.audit(&memory);
+        map.audit_keys(&memory);
+    }
+}
+
+#[test]
 fn a_model_agrees_whatever_the_hashes() {
     for (family, hash) in [GOOD, FORTY_SHARE_A_HASH, LONG_PREFIX, FOUR_HUNDRED_ALIKE, COUNTING].into_iter().enumerate()
     {
-        for seed in 0..3 {
+        for seed in 0..2 {
             let mut random = Random::new(family as u64 * 1000 + seed);
-            race_the_model(&mut random, [hash, GOOD, hash], 6000);
+            race_the_model(&mut random, [hash, GOOD, hash], 4000);
         }
     }
 }
@@ -299,7 +324,7 @@ fn race_the_model(random: &mut Random, hashes: [Hash; 3], steps: u64) {
     let mut maps = hashes.map(Map::new);
     for _ in 0..8 {
         let puts_in_100 = [20, 50, 90, 95][random.below(4) as usize];
-        let keys = [30, 500, 3000, 6000][random.below(4) as usize];
+        let keys = [30, 500, 2000, 4000][random.below(4) as usize];
         for step in 0..steps / 8 * 3 {
             let map = &mut maps[random.below(3) as usize];
             let key = random.below(keys);
@@ -311,7 +336,7 @@ fn race_the_model(random: &mut Random, hashes: [Hash; 3], steps: u64) {
             if random.below(50) == 0 {
                 memory.tidy(&mut pool, random.below(20) as usize);
             }
-            if step % 256 == 0 {
+            if step % 512 == 0 {
                 maps.iter().for_each(|map| map.audit(&memory));
                 memory.audit();
             }
@@ -366,12 +391,12 @@ fn three_hundred_thousand_keys_come_and_go() {
 
 #[test]
 fn a_scan_visits_what_stays_whatever_comes_and_goes_meanwhile() {
-    for seed in 0..60 {
+    for seed in 0..25 {
         let mut random = Random::new(seed);
         let hash = [GOOD, GOOD, LONG_PREFIX, FORTY_SHARE_A_HASH, COUNTING][random.below(5) as usize];
         let (mut memory, mut pool) = world();
         // Keys divisible by 16 stay. The others come and go in waves, so that segments split and merge under the scan.
-        let (keys, staying) = ([100, 2000, 8000][random.below(3) as usize], 16);
+        let (keys, staying) = ([100, 2000, 5000][random.below(3) as usize], 16);
         let mut map = Map::new(hash);
         (0..keys).step_by(staying).for_each(|key| map.put(&mut memory, &mut pool, key).unwrap());
         let mut seen = HashSet::new();
@@ -384,7 +409,7 @@ fn a_scan_visits_what_stays_whatever_comes_and_goes_meanwhile() {
             if cursor == 0 {
                 break;
             }
-            for _ in 0..random.below(keys / 4) {
+            for _ in 0..random.below(keys / 10) {
                 let key = random.below(keys);
                 if key.is_multiple_of(staying as u64) {
                     continue;
@@ -432,12 +457,11 @@ fn any_number_is_a_cursor_and_a_small_map_has_small_ones() {
 
 #[test]
 fn a_prefix_visits_every_key_that_has_it_and_few_others() {
-    for (hash, keys) in [(GOOD, 300), (GOOD, 20_000), (LONG_PREFIX, 5000), (COUNTING, 5000), (FOUR_HUNDRED_ALIKE, 3000)]
-    {
+    for (hash, keys) in [(GOOD, 300), (GOOD, 5000), (LONG_PREFIX, 2000), (COUNTING, 2000), (FOUR_HUNDRED_ALIKE, 2000)] {
         let (mut memory, mut pool) = world();
         let map = filled(hash, 0..keys, &mut memory, &mut pool);
         for bits in [0, 1, 5, 13, 32, 47, 64] {
-            for key in (0..keys + 50).step_by(keys as usize / 20) {
+            for key in (0..keys + 50).step_by(keys as usize / 5) {
                 let wanted = hash(key);
                 let is_alike = |key: u64| bits == 0 || (hash(key) ^ wanted) >> (64 - bits) == 0;
                 let expected: HashSet<u64> = map.model.keys().copied().filter(|&key| is_alike(key)).collect();
@@ -457,16 +481,16 @@ fn a_prefix_visits_every_key_that_has_it_and_few_others() {
 #[test]
 fn random_keys_are_uniform() {
     let (mut memory, mut pool) = world();
-    let map = filled(GOOD, 0..2000, &mut memory, &mut pool);
+    let map = filled(GOOD, 0..1000, &mut memory, &mut pool);
     let mut random = Random::new(7);
-    let mut counts = vec![0u64; 2000];
-    for _ in 0..200_000 {
+    let mut counts = vec![0u64; 1000];
+    for _ in 0..100_000 {
         let location = map.index.random(&memory, || random.next()).unwrap();
         counts[map.entries[&location] as usize] += 1;
     }
-    // Chi squared with 1,999 degrees of freedom: mean 1,999, deviation 63.
+    // Chi squared with 999 degrees of freedom: mean 999, deviation 45.
     let chi_squared: f64 = counts.iter().map(|&count| (count as f64 - 100.0).powi(2) / 100.0).sum();
-    assert!((1700.0..2300.0).contains(&chi_squared), "{chi_squared}");
+    assert!((800.0..1200.0).contains(&chi_squared), "{chi_squared}");
 }
 
 #[test]
@@ -534,14 +558,14 @@ fn tidy_returns_the_pages_of_what_was_deleted() {
     map.audit_keys(&memory);
     memory.audit();
     let usage = memory.usage();
-    assert!(usage.blocks_free <= 256 + usage.blocks_used / 16, "{usage:?}");
+    assert!(usage.blocks_free <= 64 + usage.blocks_used / 16, "{usage:?}");
     assert!(usage.page_bytes * 5 < full.page_bytes, "{usage:?} of {full:?}");
     assert!(!memory.tidy(&mut pool, 8), "nothing more to do");
 }
 
 #[test]
 fn a_sweep_ends_although_the_indexes_change_under_it() {
-    for seed in 0..5 {
+    for seed in 0..3 {
         let mut random = Random::new(seed);
         let (mut memory, mut pool) = world();
         let mut map = filled(GOOD, 0..40_000, &mut memory, &mut pool);
