@@ -423,21 +423,13 @@ impl Store {
 
     /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.
     pub fn scan_prefix(&self, map: MapId, prefix: u32, mut visit: impl FnMut(Location, Entry<'_>)) {
-        let target = self.map(map);
         let mut scratch = Vec::new();
-        let mut hash = u64::from(prefix) << 32;
-        loop {
-            let cursor = target.index.scan(&self.memory, hash.reverse_bits(), |location| {
-                let entry = self.entry(map, location);
-                if self.hasher.hash(entry.key.as_slice(&mut scratch)) >> 32 == u64::from(prefix) {
-                    visit(location, entry);
-                }
-            });
-            hash = cursor.reverse_bits();
-            if cursor == 0 || hash >> 32 != u64::from(prefix) {
-                return;
+        self.map(map).index.visit_prefix(&self.memory, u64::from(prefix) << 32, 32, |location| {
+            let entry = self.entry(map, location);
+            if self.hasher.hash(entry.key.as_slice(&mut scratch)) >> 32 == u64::from(prefix) {
+                visit(location, entry);
             }
-        }
+        });
     }
 
     /// An entry chosen with equal chance, by the random numbers that are handed in.

@@ -123,22 +123,22 @@ fn a_few_large_overwrites_do_not_outrun_compaction() {
 fn maps_that_filled_together_do_not_compact_together() {
     // All maps compacting at once held 4.9 times the live bytes.
     let mut store = Store::new(Options::default());
-    let maps: Vec<_> = (0..16).map(|_| store.create()).collect();
+    let maps: Vec<_> = (0..8).map(|_| store.create()).collect();
     let mut held_max: f64 = 0.0;
-    for round in 0..20 {
-        for number in 0..1000 {
+    for round in 0..8 {
+        for number in 0..500 {
             for &map in &maps {
-                store.put(map, &key(number), NONE, &[round; 200]).unwrap();
+                store.put(map, &key(number), NONE, &[round; 4000]).unwrap();
                 pay(&mut store);
-                if round > 0 {
-                    let live = store.live_bytes();
-                    held_max = held_max.max(store.held_bytes() as f64 / live as f64);
+                // The first pass of each map still frees the small chunks of its growth, which interleave with the others'.
+                if round > 1 {
+                    held_max = held_max.max(store.held_bytes() as f64 / store.live_bytes() as f64);
                 }
             }
         }
         store.audit();
     }
-    assert!(held_max < 1.6, "held {held_max:.2} times the live bytes");
+    assert!(held_max < 1.35, "held {held_max:.2} times the live bytes");
 }
 
 #[test]
