@@ -212,6 +212,13 @@ impl Reply {
         self.tail.extend_from_slice(bytes);
     }
 
+    /// All bytes that wait to be sent.
+    #[cfg(test)]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let segments = self.queue.iter().map(|segment| &segment[..]);
+        segments.chain([&self.tail[..]]).collect::<Vec<_>>().concat()
+    }
+
     #[inline]
     fn header(&mut self, kind: u8, value: i64) {
         self.tail.push(kind);
