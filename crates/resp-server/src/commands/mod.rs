@@ -2,4 +2,12 @@
 
 pub mod spec;
 
-pub use spec::{Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+pub(crate) mod arguments;
+pub(crate) mod expire;
+pub(crate) mod generic;
+pub(crate) mod string;
+
+pub use spec::{
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome,
+    Run,
+};
