@@ -18,6 +18,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// Its number, as `HELLO` takes it.
+    pub const fn version(self) -> i64 {
+        match self {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        }
+    }
+}
+
 /// Replies of one connection that are not sent yet, in order.
 #[derive(Debug, Default)]
 pub struct Reply {
