@@ -434,7 +434,7 @@ fn key_too_long() -> CommandError {
 fn put_error(error: PutError) -> CommandError {
     match error {
         PutError::OutOfMemory => CommandError::OutOfMemory,
-        PutError::KeyEmptyOrTooLong => key_too_long(),
+        PutError::KeyTooLong => key_too_long(),
         PutError::ValueTooLong => string_too_long(),
         PutError::MapFull => CommandError::text_static("ERR the database holds as many keys as it can"),
     }

@@ -15,6 +15,7 @@
 mod db;
 mod event;
 mod expiry;
+mod memory;
 mod value;
 
 use chunkbuf::{Location, MapId, Store};
