@@ -41,6 +41,48 @@ pub enum Run {
     Server(fn(&mut Context<'_>, &Args<'_>, &mut Reply) -> Outcome),
     /// It is a container: its second argument names one of these.
     Subcommands(&'static [&'static CommandSpec]),
+    /// A container that also does something by itself, when it has no second argument (`COMMAND`).
+    BareOr(fn(&mut Context<'_>, &Args<'_>, &mut Reply) -> Outcome, &'static [&'static CommandSpec]),
+}
+
+impl CommandSpec {
+    /// Its subcommands; none unless it is a container.
+    pub const fn subcommands(&self) -> &'static [&'static CommandSpec] {
+        match self.run {
+            Run::Subcommands(subcommands) | Run::BareOr(_, subcommands) => subcommands,
+            Run::Keys(_) | Run::Server(_) => &[],
+        }
+    }
+
+    /// Whether it has the flag. O(flags), also at compile time.
+    pub const fn is(&self, flag: Flag) -> bool {
+        let mut at = 0;
+        while at < self.flags.len() {
+            if self.flags[at] as u8 == flag as u8 {
+                return true;
+            }
+            at += 1;
+        }
+        false
+    }
+}
+
+impl Arity {
+    /// Whether a request of `count` arguments, the name included, has the right number.
+    pub const fn admits(self, count: usize) -> bool {
+        match self {
+            Arity::Exactly(exactly) => count == exactly as usize,
+            Arity::AtLeast(least) => count >= least as usize,
+        }
+    }
+
+    /// As `COMMAND INFO` prints it: negative for "or more".
+    pub const fn printed(self) -> i64 {
+        match self {
+            Arity::Exactly(count) => count as i64,
+            Arity::AtLeast(count) => -(count as i64),
+        }
+    }
 }
 
 impl std::fmt::Debug for Run {
@@ -49,6 +91,7 @@ impl std::fmt::Debug for Run {
             Run::Keys(_) => "Keys",
             Run::Server(_) => "Server",
             Run::Subcommands(_) => "Subcommands",
+            Run::BareOr(..) => "BareOr",
         })
     }
 }
@@ -73,7 +116,7 @@ pub enum Flow {
     Close,
 }
 
-/// Flags of a command, with the names that `COMMAND INFO` prints in lower case.
+/// What is true of a command. [`name`](Flag::name) is what `COMMAND INFO` prints, in this order; some are not printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Flag {
@@ -103,18 +146,49 @@ pub enum Flag {
     Fast,
     /// Allowed before authentication.
     NoAuth,
-    /// May be replicated although it is no write.
+    /// May be replicated although it is no write. Not printed.
     MayReplicate,
+    /// May be called without any key although it has key positions.
+    NoMandatoryKeys,
+    /// Not during asynchronous loading.
+    NoAsyncLoading,
     /// Not allowed in a transaction.
     NoMulti,
     /// Its keys cannot be told from its key specifications alone.
     MovableKeys,
     /// Allowed while a script is busy.
     AllowBusy,
-    /// Not during asynchronous loading.
-    NoAsyncLoading,
-    /// Not touched by the client's key statistics... (kept for `SENTINEL`'s own flag list)
+    /// A Sentinel process, which has few commands, serves it too. Not printed.
     Sentinel,
+    /// Reaches keys that its arguments do not name (`SCAN`, `RANDOMKEY`). Not printed.
+    TouchesArbitraryKeys,
+}
+
+impl Flag {
+    /// The name that `COMMAND INFO` prints; `None` for flags that it keeps to itself.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Flag::Write => "write",
+            Flag::Readonly => "readonly",
+            Flag::DenyOom => "denyoom",
+            Flag::Admin => "admin",
+            Flag::Pubsub => "pubsub",
+            Flag::Noscript => "noscript",
+            Flag::Blocking => "blocking",
+            Flag::Loading => "loading",
+            Flag::Stale => "stale",
+            Flag::SkipMonitor => "skip_monitor",
+            Flag::SkipSlowlog => "skip_slowlog",
+            Flag::Fast => "fast",
+            Flag::NoAuth => "no_auth",
+            Flag::NoMandatoryKeys => "no_mandatory_keys",
+            Flag::NoAsyncLoading => "no_async_loading",
+            Flag::NoMulti => "no_multi",
+            Flag::MovableKeys => "movablekeys",
+            Flag::AllowBusy => "allow_busy",
+            Flag::MayReplicate | Flag::Sentinel | Flag::TouchesArbitraryKeys => return None,
+        })
+    }
 }
 
 /// Where keys stand among the arguments, and what the command does with them.
@@ -128,17 +202,35 @@ pub struct KeySpec {
     pub step: u32,
     /// What happens to the key (`RW`, `RO`, `OW`, `RM` and `access`, `update`, `insert`, `delete`).
     pub flags: &'static [KeyFlag],
+    /// A remark for readers of `COMMAND INFO`; empty for none.
+    pub notes: &'static str,
 }
 
 impl KeySpec {
     /// One key at argument `at`.
     pub const fn one(at: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first: at, last: 0, step: 1, flags }
+        KeySpec { first: at, last: 0, step: 1, flags, notes: "" }
     }
 
     /// Keys from argument `first` to the last argument, every `step` arguments.
     pub const fn to_end(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first, last: -1, step, flags }
+        KeySpec { first, last: -1, step, flags, notes: "" }
+    }
+
+    /// The same with a remark.
+    pub const fn noted(self, notes: &'static str) -> KeySpec {
+        KeySpec { notes, ..self }
+    }
+
+    /// The arguments that are keys in a request of `count` arguments; those past its end are left out.
+    pub fn positions(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = self.first as usize;
+        let last = if self.last >= 0 {
+            first + self.last as usize
+        } else {
+            count.saturating_sub(self.last.unsigned_abs() as usize)
+        };
+        (first..=last.min(count.saturating_sub(1))).step_by(self.step.max(1) as usize)
     }
 }
 
@@ -161,8 +253,31 @@ pub enum KeyFlag {
     Insert,
     /// Deletes from the value.
     Delete,
-    /// Whether the keys are accessed depends on an option.
+    /// The argument is no key, but goes where the key of that name would (a channel, a slot).
+    NotKey,
+    /// The specification does not find all keys.
+    Incomplete,
+    /// Which of these flags hold depends on the arguments.
     VariableFlags,
+}
+
+impl KeyFlag {
+    /// The name that `COMMAND INFO` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyFlag::Rw => "RW",
+            KeyFlag::Ro => "RO",
+            KeyFlag::Ow => "OW",
+            KeyFlag::Rm => "RM",
+            KeyFlag::Access => "access",
+            KeyFlag::Update => "update",
+            KeyFlag::Insert => "insert",
+            KeyFlag::Delete => "delete",
+            KeyFlag::NotKey => "not_key",
+            KeyFlag::Incomplete => "incomplete",
+            KeyFlag::VariableFlags => "variable_flags",
+        }
+    }
 }
 
 /// What people read of a command.
@@ -176,7 +291,8 @@ pub struct Doc {
     pub group: Group,
     /// How its time grows.
     pub complexity: &'static str,
-    /// Its arguments as documentation writes them: `key value [NX | XX] [EX seconds | PX milliseconds]`.
+    /// Its arguments as documentation writes them: `key value [NX | XX] [EX seconds | PX milliseconds]`. The grammar, and
+    /// how a name tells its type, are [`crate::commands::syntax`]'s.
     pub syntax: &'static str,
     /// Categories of access control beside those that flags and group imply.
     pub acl: &'static [AclCategory],
@@ -202,7 +318,7 @@ impl Doc {
     }
 }
 
-/// A family of commands, with the names that `COMMAND DOCS` prints.
+/// A family of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// Bitmaps.
@@ -217,15 +333,149 @@ pub enum Group {
     String,
 }
 
-/// A category of access control that a row names by itself (`@read`, `@write`, `@fast` and the like come from the flags).
+impl Group {
+    /// The name that `COMMAND DOCS` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Bitmap => "bitmap",
+            Group::Connection => "connection",
+            Group::Generic => "generic",
+            Group::Server => "server",
+            Group::String => "string",
+        }
+    }
+
+    /// The category of access control that its commands belong to.
+    pub const fn category(self) -> Option<AclCategory> {
+        match self {
+            Group::Bitmap => Some(AclCategory::Bitmap),
+            Group::Connection => Some(AclCategory::Connection),
+            Group::Generic => Some(AclCategory::Keyspace),
+            Group::Server => None,
+            Group::String => Some(AclCategory::String),
+        }
+    }
+}
+
+/// A category of access control. A row names only those that its flags and its group do not imply (see
+/// [`CommandSpec::categories`]). The order is that in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AclCategory {
     /// Keys of any type.
     Keyspace,
-    /// Dangerous in careless hands.
-    Dangerous,
+    /// Reads data.
+    Read,
+    /// Writes data.
+    Write,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Lists.
+    List,
+    /// Hashes.
+    Hash,
+    /// Strings.
+    String,
+    /// Bitmaps.
+    Bitmap,
+    /// HyperLogLogs.
+    HyperLogLog,
+    /// Geographic indexes.
+    Geo,
+    /// Streams.
+    Stream,
+    /// Publish and subscribe.
+    Pubsub,
     /// For administrators.
     Admin,
+    /// Answers in O(1) or O(log n).
+    Fast,
+    /// All that is not fast.
+    Slow,
+    /// May block the client.
+    Blocking,
+    /// Dangerous in careless hands.
+    Dangerous,
     /// The connection itself.
     Connection,
+    /// Transactions.
+    Transaction,
+    /// Scripts.
+    Scripting,
+}
+
+impl AclCategory {
+    /// All categories, in the order in which they are printed.
+    pub const ALL: [AclCategory; 21] = [
+        AclCategory::Keyspace,
+        AclCategory::Read,
+        AclCategory::Write,
+        AclCategory::Set,
+        AclCategory::SortedSet,
+        AclCategory::List,
+        AclCategory::Hash,
+        AclCategory::String,
+        AclCategory::Bitmap,
+        AclCategory::HyperLogLog,
+        AclCategory::Geo,
+        AclCategory::Stream,
+        AclCategory::Pubsub,
+        AclCategory::Admin,
+        AclCategory::Fast,
+        AclCategory::Slow,
+        AclCategory::Blocking,
+        AclCategory::Dangerous,
+        AclCategory::Connection,
+        AclCategory::Transaction,
+        AclCategory::Scripting,
+    ];
+
+    /// Its name, without the `@`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AclCategory::Keyspace => "keyspace",
+            AclCategory::Read => "read",
+            AclCategory::Write => "write",
+            AclCategory::Set => "set",
+            AclCategory::SortedSet => "sortedset",
+            AclCategory::List => "list",
+            AclCategory::Hash => "hash",
+            AclCategory::String => "string",
+            AclCategory::Bitmap => "bitmap",
+            AclCategory::HyperLogLog => "hyperloglog",
+            AclCategory::Geo => "geo",
+            AclCategory::Stream => "stream",
+            AclCategory::Pubsub => "pubsub",
+            AclCategory::Admin => "admin",
+            AclCategory::Fast => "fast",
+            AclCategory::Slow => "slow",
+            AclCategory::Blocking => "blocking",
+            AclCategory::Dangerous => "dangerous",
+            AclCategory::Connection => "connection",
+            AclCategory::Transaction => "transaction",
+            AclCategory::Scripting => "scripting",
+        }
+    }
+}
+
+impl CommandSpec {
+    /// The categories of access control that the command is in: what its flags say, its group (unless it is a mere
+    /// container), and those that its row names.
+    pub fn categories(&self) -> impl Iterator<Item = AclCategory> + Clone + '_ {
+        AclCategory::ALL.into_iter().filter(|&category| {
+            let implied = match category {
+                AclCategory::Read => self.is(Flag::Readonly),
+                AclCategory::Write => self.is(Flag::Write),
+                AclCategory::Admin | AclCategory::Dangerous => self.is(Flag::Admin),
+                AclCategory::Pubsub => self.is(Flag::Pubsub),
+                AclCategory::Blocking => self.is(Flag::Blocking),
+                AclCategory::Fast => self.is(Flag::Fast),
+                AclCategory::Slow => !self.is(Flag::Fast),
+                _ => false,
+            };
+            let container = matches!(self.run, Run::Subcommands(_));
+            implied || (!container && self.doc.group.category() == Some(category)) || self.doc.acl.contains(&category)
+        })
+    }
 }

@@ -1,8 +1,38 @@
-//! All that the server is besides its sockets. (Being written; signatures first.)
-#![allow(missing_docs, clippy::todo, unused_variables)]
+//! All that the server is besides its sockets: keyspace, clients, settings, statistics, background jobs.
+//!
+//! The engine is stepped. It opens no socket and no file and reads no clock: the event loop (or a test) tells the time with
+//! [`Engine::set_now`], hands in requests through [`crate::dispatch::execute`], and gives the background jobs their turns with
+//! [`Engine::run_jobs`]. What only the process can know, such as its resident memory, comes through [`Host`].
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | [`settings`] | `SETTINGS`: what CONFIG knows |
+//! | [`info`] | `INFO`: what can be asked of the server |
+//! | [`jobs`] | `JOBS`: what runs in the background |
+//! | [`client`], [`clients`] | a connected client, and the table of them |
+//! | [`stats`] | counters |
 
-use crate::keyspace::Keyspace;
+pub mod client;
+pub mod clients;
+pub mod info;
+pub mod jobs;
+pub mod settings;
+pub mod stats;
+
+use std::net::{IpAddr, SocketAddr};
+
+use chunkbuf::Store;
+
+use crate::keyspace::{Keyspace, Millis};
 use crate::proto::{CommandError, Limits};
+
+pub use client::Client;
+pub use clients::{Clients, Slot};
+pub use settings::{LogLevel, Settings};
+pub use stats::Stats;
+
+/// The version of Redis that we answer like: what clients read to know which commands there are.
+pub const REDIS_VERSION: &str = "7.4.0";
 
 /// A client's number, as `CLIENT ID` tells it; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,39 +48,203 @@ pub struct Now {
 }
 
 /// What the event loop knows of a new connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Peer {
     /// `127.0.0.1:51234`, or the socket's path and `:0`.
     pub addr: String,
     /// The address it connected to.
     pub laddr: String,
+    /// The number of its file descriptor.
     pub fd: i32,
+    /// Whether it came through the Unix socket.
     pub unix: bool,
 }
 
+impl Peer {
+    /// Whether it is on this machine, as far as its address tells.
+    fn is_local(&self) -> bool {
+        self.unix
+            || self.addr.parse::<SocketAddr>().is_ok_and(|addr| match addr.ip() {
+                IpAddr::V4(ip) => ip.is_loopback(),
+                IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+            })
+    }
+}
+
+/// What only the process can know. The functions ask the system and are called by INFO alone, but for the clock.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The number of the process.
+    pub process_id: u32,
+    /// The path of the program.
+    pub executable: String,
+    /// The path of the configuration file; empty: none.
+    pub config_file: String,
+    /// The system's name, release and machine.
+    pub os: String,
+    /// Bytes of memory that the machine has.
+    pub system_memory_bytes: u64,
+    /// Bytes of memory that the process has resident.
+    pub resident_bytes: fn() -> u64,
+    /// Microseconds of processor time that the process has taken: as user, in the system.
+    pub cpu_us: fn() -> (u64, u64),
+    /// A monotonic clock in nanoseconds, read twice a batch to learn how long its commands took.
+    pub clock_ns: fn() -> u64,
+}
+
+impl Default for Host {
+    /// A process that knows nothing of itself and whose clock stands still: what tests want.
+    fn default() -> Host {
+        Host {
+            process_id: 0,
+            executable: String::new(),
+            config_file: String::new(),
+            os: String::new(),
+            system_memory_bytes: 0,
+            resident_bytes: || 0,
+            cpu_us: || (0, 0),
+            clock_ns: || 0,
+        }
+    }
+}
+
+/// The server.
 pub struct Engine {
+    /// The data.
     pub keyspace: Keyspace,
+    /// What can be set; change it with [`change_settings`](Engine::change_settings).
+    pub(crate) settings: Settings,
+    /// Who is connected.
+    pub(crate) clients: Clients,
+    /// What has happened.
+    pub(crate) stats: Stats,
+    /// What the process knows of itself.
+    pub host: Host,
     /// Set by SHUTDOWN: the event loop ends when it sees it.
     pub shutdown: bool,
+    now: Now,
+    /// When the engine began.
+    started: Now,
+    /// 40 hexadecimal digits that no other run has.
+    run_id: String,
+    /// Bytes in the buffers of all clients.
+    buffer_bytes: u64,
+    expiry: jobs::Expiry,
 }
 
 impl Engine {
-    // pub fn new(settings: Settings, seed: [u64; 2], now: Now) -> Engine
+    /// A server without clients and data. `seed` is randomness from outside: it keys the hash of the store, so it must not be
+    /// guessable where clients are not trusted.
+    pub fn new(settings: Settings, seed: [u64; 2], now: Now) -> Engine {
+        let store = Store::new(chunkbuf::Options {
+            p: settings.chunk_size_p,
+            memory_limit: settings.memory_limit(),
+            target_utilisation: settings.target_utilisation,
+            hash_key: seed,
+        });
+        let mut random = SplitMix(seed[0] ^ seed[1].rotate_left(32));
+        let databases = settings.databases as usize;
+        let mut run_id = String::new();
+        while run_id.len() < 40 {
+            run_id.push_str(&format!("{:08x}", random.next() >> 32));
+        }
+        let mut engine = Engine {
+            keyspace: Keyspace::new(store, databases, random.next()),
+            settings,
+            clients: Clients::default(),
+            stats: Stats::default(),
+            host: Host::default(),
+            shutdown: false,
+            now,
+            started: now,
+            run_id,
+            buffer_bytes: 0,
+            expiry: jobs::Expiry::default(),
+        };
+        engine.apply_settings();
+        engine.set_now(now);
+        engine
+    }
+
+    /// Tells the time; it stands still until the next call. The event loop calls this once a turn, before anything else.
     pub fn set_now(&mut self, now: Now) {
-        todo!()
+        debug_assert!(now.monotonic_us >= self.now.monotonic_us);
+        self.now = now;
+        self.keyspace.set_now(Millis(now.unix_us.div_euclid(1000)));
+        if self.stats.sample_due(now) {
+            let memory_bytes = self.memory_used();
+            self.stats.sample(now, memory_bytes);
+        }
     }
-    /// Registers a client, or says why not (`ERR max number of clients reached`).
+
+    /// The time that was told last.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// What is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sets everything anew and makes it act. What may only change at the start stays.
+    pub fn change_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.apply_settings();
+    }
+
+    fn apply_settings(&mut self) {
+        let store = &mut self.keyspace.store;
+        store.set_memory_limit(self.settings.memory_limit());
+        store.set_target_utilisation(self.settings.target_utilisation);
+        store.set_p(self.settings.chunk_size_p);
+        self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
+    }
+
+    /// Registers a client, or says why not: the connection gets the error and is closed.
     pub fn connect(&mut self, peer: Peer) -> Result<ClientId, CommandError> {
-        todo!()
+        if self.clients.len() >= self.settings.maxclients as usize {
+            self.stats.connections_rejected += 1;
+            return Err(CommandError::text_static("ERR max number of clients reached"));
+        }
+        let no_password = self.settings.requirepass.is_empty();
+        if self.settings.protected_mode && no_password && !peer.is_local() {
+            self.stats.connections_rejected += 1;
+            return Err(CommandError::text_static(DENIED));
+        }
+        self.stats.connections_received += 1;
+        Ok(self.clients.add(peer, no_password, self.now))
     }
+
+    /// Forgets a client whose connection is closed.
     pub fn disconnect(&mut self, client: ClientId) {
-        todo!()
+        if let Some(client) = self.clients.get(client) {
+            self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
+        }
+        self.clients.remove(client);
     }
+
+    /// A connected client. Panics if it is not connected.
+    pub fn client(&self, client: ClientId) -> &Client {
+        self.clients.get(client).expect("commands come from connected clients")
+    }
+
+    /// A connected client, to change it. Panics if it is not connected.
+    pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
+        self.clients.get_mut(client).expect("commands come from connected clients")
+    }
+
     /// What this client's requests may be at most right now.
     pub fn limits(&self, client: ClientId) -> Limits {
-        todo!()
+        let authenticated = self.client(client).authenticated;
+        Limits {
+            bulk_len_max: self.settings.proto_max_bulk_len,
+            args_max: i64::from(i32::MAX),
+            unauthenticated: !authenticated,
+        }
     }
-    /// The buffers of a connection, for CLIENT LIST and the byte counts of INFO.
+
+    /// Counts what went over a connection since the last call (`read_bytes`, `written_bytes`) and what its buffers hold now.
     pub fn note_io(
         &mut self,
         client: ClientId,
@@ -59,18 +253,83 @@ impl Engine {
         query_buffer_bytes: usize,
         reply_bytes: usize,
     ) {
-        todo!()
+        self.stats.reads_processed += u64::from(read_bytes > 0);
+        self.stats.writes_processed += u64::from(written_bytes > 0);
+        self.stats.net_input_bytes += read_bytes as u64;
+        self.stats.net_output_bytes += written_bytes as u64;
+        let now = self.now;
+        let client = self.client_mut(client);
+        if read_bytes > 0 {
+            client.last_interaction_us = now.monotonic_us;
+        }
+        client.read_bytes += read_bytes as u64;
+        client.written_bytes += written_bytes as u64;
+        let before = (client.query_buffer_bytes + client.reply_bytes) as u64;
+        client.query_buffer_bytes = query_buffer_bytes;
+        client.reply_bytes = reply_bytes;
+        self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
     }
+
     /// One bounded round of the JOBS table: what is owed, or with `idle` anything useful. Whether there is more to do.
     pub fn run_jobs(&mut self, idle: bool) -> bool {
-        todo!()
+        jobs::run(self, idle)
     }
+
     /// Whether some job is in debt, so that the loop runs a round between two connections.
     pub fn in_debt(&self) -> bool {
-        todo!()
+        jobs::JOBS.iter().any(|job| (job.in_debt)(self))
     }
-    /// Clients that have been silent for longer than the `timeout` setting, for the loop to close.
+
+    /// Clients that have been silent for longer than the `timeout` setting, for the loop to close. O(clients) when that
+    /// setting is not 0: ask about once a second.
     pub fn idle_clients(&mut self) -> Vec<ClientId> {
-        todo!()
+        let timeout_us = u64::from(self.settings.timeout) * 1_000_000;
+        if timeout_us == 0 {
+            return Vec::new();
+        }
+        self.clients
+            .iter()
+            .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .map(|client| client.id)
+            .collect()
+    }
+
+    /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
+    pub fn memory_used(&self) -> u64 {
+        self.keyspace.store.held_bytes() + self.buffer_bytes
+    }
+
+    /// Whether writes are refused because more than `maxmemory` is in use.
+    pub(crate) fn out_of_memory(&self) -> bool {
+        self.memory_used() > self.settings.memory_limit()
+    }
+
+    /// Clears the statistics.
+    pub(crate) fn reset_stats(&mut self) {
+        let memory_bytes = self.memory_used();
+        self.stats.reset(memory_bytes);
+        let dirty = self.keyspace.stats.dirty;
+        self.keyspace.stats = crate::keyspace::Stats { dirty, ..Default::default() };
     }
 }
+
+/// What a client from elsewhere is told in protected mode. The first word is Redis's.
+const DENIED: &str = "DENIED This server is in protected mode: it has no password, so it serves only clients on its own \
+     machine. To let others in, set a password (requirepass), or turn the protection off with CONFIG SET protected-mode no \
+     from the machine itself or with protected-mode no in the configuration file, if nobody else can reach the port.";
+
+/// SplitMix64: enough to stretch a seed.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests;

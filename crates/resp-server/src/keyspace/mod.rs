@@ -1,18 +1,32 @@
-//! Databases of keys and values with a time to live, on one [`chunkbuf::Store`]. (Being written; signatures first.)
-#![allow(missing_docs, clippy::todo, unused_variables)]
+//! Databases of keys and values with a time to live, on one [`chunkbuf::Store`].
+//!
+//! * [`db`]: one database, as a handler sees it.
+//! * [`value`]: how a value lies in an entry.
+//! * [`event`]: what can happen to a key.
+//! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//!
+//! Invariants:
+//! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
+//! 2. Each entry with an expiry has a record in the wheel of its database (see [`expiry`]).
+//! 3. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
+//!
+//! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
-use chunkbuf::{MapId, Store};
+mod db;
+mod event;
+mod expiry;
+mod memory;
+mod value;
 
-pub use db::Db;
-mod db {
-    //! One database, as a handler sees it.
-    use super::Keyspace;
-    /// One database of the keyspace, at the time of the current batch.
-    pub struct Db<'a> {
-        pub(crate) keyspace: &'a mut Keyspace,
-        pub(crate) index: usize,
-    }
-}
+use chunkbuf::{Location, MapId, Store};
+
+pub(crate) use db::string_too_long;
+pub use db::{Db, Found, Ttl};
+pub use event::Event;
+pub use value::{StringEncoding, StringValue, ValueType};
+
+use expiry::Wheel;
+use value::Head;
 
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,13 +35,202 @@ pub struct Millis(pub i64);
 /// All databases.
 pub struct Keyspace {
     pub(crate) store: Store,
-    pub(crate) maps: Vec<MapId>,
+    databases: Vec<Database>,
     /// The time of the current batch, handed in.
-    pub(crate) now: Millis,
+    now: Millis,
+    /// The longest string that a command may build, in bytes: the setting `proto-max-bulk-len`.
+    pub(crate) bulk_len_max: u64,
+    /// What INFO tells.
+    pub(crate) stats: Stats,
+    /// State of the generator of random keys.
+    random: u64,
+    /// Writes to the store so far. A [`Found`] is good until the next one.
+    writes: u64,
+    /// Reused where a value has to be copied.
+    scratch: Vec<u8>,
+    /// The database that the next expiry step begins with.
+    expire_next: usize,
+}
+
+/// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Reads of keys that were there.
+    pub keyspace_hits: u64,
+    /// Reads of keys that were not there.
+    pub keyspace_misses: u64,
+    /// Keys removed because their time had come.
+    pub expired_keys: u64,
+    /// Changes to the data set.
+    pub dirty: u64,
+}
+
+/// A database: an index into the table of these is all that clients have of it.
+struct Database {
+    map: MapId,
+    expires: u64,
+    expiry_sum: i128,
+    wheel: Wheel,
+}
+
+/// What INFO tells of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseUsage {
+    /// All keys.
+    pub keys: u64,
+    /// Keys with a time to live.
+    pub expires: u64,
+    /// Their mean time to live in milliseconds, 0 if there are none.
+    pub avg_ttl: i64,
 }
 
 impl Keyspace {
+    /// A keyspace of empty databases. `seed` feeds the choice of random keys.
+    pub fn new(mut store: Store, databases: usize, seed: u64) -> Keyspace {
+        let databases = (0..databases)
+            .map(|_| Database { map: store.create(), expires: 0, expiry_sum: 0, wheel: Wheel::default() })
+            .collect();
+        Keyspace {
+            store,
+            databases,
+            now: Millis(0),
+            bulk_len_max: 512 * 1024 * 1024,
+            stats: Stats::default(),
+            random: seed,
+            writes: 0,
+            scratch: Vec::new(),
+            expire_next: 0,
+        }
+    }
+
+    /// Tells the time; it stands still until the next call.
+    pub fn set_now(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    /// The time that [`set_now`](Keyspace::set_now) told.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// How many databases there are.
+    pub fn databases(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Database `index`, which is less than [`databases`](Keyspace::databases).
     pub fn db(&mut self, index: usize) -> Db<'_> {
         Db { keyspace: self, index }
     }
+
+    /// What INFO tells of database `index`. O(1).
+    pub fn usage(&self, index: usize) -> DatabaseUsage {
+        let database = &self.databases[index];
+        let avg_ttl = match database.expires {
+            0 => 0,
+            expires => {
+                let mean = database.expiry_sum / i128::from(expires);
+                i64::try_from(mean).expect("a mean lies between least and greatest").saturating_sub(self.now.0)
+            }
+        };
+        DatabaseUsage { keys: self.store.len(database.map), expires: database.expires, avg_ttl: avg_ttl.max(0) }
+    }
+
+    /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
+    pub fn clear(&mut self) -> u64 {
+        (0..self.databases()).map(|index| self.db(index).clear()).sum()
+    }
+
+    /// One bounded step of the job that removes keys whose time has come: at most `budget` look-ups (and as many blocks
+    /// freed). Whether there is more to do right now.
+    pub fn expire_step(&mut self, budget: u32) -> bool {
+        let mut left = budget;
+        let mut more = false;
+        for _ in 0..self.databases() {
+            let index = self.expire_next;
+            self.expire_next = (index + 1) % self.databases();
+            more |= self.databases[index].wheel.free_some(budget);
+            while left > 0
+                && let Some(prefix) = self.databases[index].wheel.next_due(self.now)
+            {
+                left -= 1;
+                self.expire_prefix(index, prefix);
+            }
+            if left == 0 {
+                return true;
+            }
+        }
+        more
+    }
+
+    /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again.
+    fn expire_prefix(&mut self, index: usize, prefix: u32) {
+        let now = self.now;
+        let database = &mut self.databases[index];
+        let mut expired: Vec<Vec<u8>> = Vec::new();
+        self.store.scan_prefix(database.map, prefix, |_, entry| match Head::decode(&entry).expires {
+            Some(at) if is_past(at, now) => expired.push(entry.key.to_vec()),
+            Some(at) => database.wheel.arm(prefix, at, now),
+            None => {}
+        });
+        for key in &expired {
+            // Looking for an expired key removes it.
+            let found = self.db(index).find(key);
+            debug_assert!(!found.exists());
+        }
+    }
+
+    /// Removes an entry that is past its expiry.
+    fn remove_expired(&mut self, index: usize, key: &chunkbuf::Key<'_>, location: Location, at: Millis) {
+        let database = &mut self.databases[index];
+        self.store.remove_at(database.map, key, location);
+        self.writes += 1;
+        database.account(Some(at), None);
+        self.stats.expired_keys += 1;
+        self.db(index).also(key.bytes(), Event::Expired);
+    }
+
+    /// The next of a sequence of random numbers (SplitMix64).
+    fn next_random(random: &mut u64) -> u64 {
+        *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
 }
+
+impl Database {
+    /// Keeps invariant 1 when an entry's expiry changes, appears or goes.
+    #[inline]
+    fn account(&mut self, old: Option<Millis>, new: Option<Millis>) {
+        if let Some(Millis(at)) = old {
+            self.expires -= 1;
+            self.expiry_sum -= i128::from(at);
+        }
+        if let Some(Millis(at)) = new {
+            self.expires += 1;
+            self.expiry_sum += i128::from(at);
+        }
+    }
+
+    /// Keeps invariants 1 and 2 when an entry was put. An expiry that moved to later has its record already.
+    #[inline]
+    fn arm(&mut self, hash: u64, old: Option<Millis>, new: Option<Millis>, now: Millis) {
+        self.account(old, new);
+        if let Some(at) = new
+            && old.is_none_or(|old| at < old)
+        {
+            self.wheel.arm((hash >> 32) as u32, at, now);
+        }
+    }
+}
+
+/// Whether a key that expires `at` has expired: only after that millisecond, as in Redis.
+#[inline]
+fn is_past(at: Millis, now: Millis) -> bool {
+    now > at
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -119,6 +119,15 @@ impl<'a> Args<'a> {
         self.spans[index.min(self.spans.len())..].iter().map(move |span| span.of(bytes))
     }
 
+    /// Bytes from the beginning of the first argument to the end of the last. O(1).
+    #[inline]
+    pub fn extent(&self) -> usize {
+        match (self.spans.first(), self.spans.last()) {
+            (Some(first), Some(last)) => (last.start as usize + last.len as usize).saturating_sub(first.start as usize),
+            _ => 0,
+        }
+    }
+
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).
     pub fn tail(&self, index: usize) -> Args<'a> {
         Args { bytes: self.bytes, spans: &self.spans[index..] }

@@ -18,6 +18,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// Its number, as `HELLO` takes it.
+    pub const fn version(self) -> i64 {
+        match self {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        }
+    }
+}
+
 /// Replies of one connection that are not sent yet, in order.
 #[derive(Debug, Default)]
 pub struct Reply {
@@ -210,6 +220,13 @@ impl Reply {
     /// Bytes that are a reply already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
+    }
+
+    /// All bytes that wait to be sent.
+    #[cfg(test)]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let segments = self.queue.iter().map(|segment| &segment[..]);
+        segments.chain([&self.tail[..]]).collect::<Vec<_>>().concat()
     }
 
     #[inline]

@@ -1,0 +1,482 @@
+//! Commands about keys, whatever they hold.
+
+use super::arguments::{integer, small_integer};
+use super::spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+use crate::keyspace::{Db, Event, Keyspace, ValueType};
+use crate::proto::{Args, CommandError, Reply};
+use crate::text::glob::{self, Case};
+use crate::text::integer::parse_u64_loose;
+
+/// Table of contents.
+pub(crate) const COMMANDS: &[&CommandSpec] = &[
+    &DEL, &UNLINK, &EXISTS, &TOUCH, &TYPE, &RENAME, &RENAMENX, &COPY, &RANDOMKEY, &KEYS, &SCAN, &DBSIZE, &FLUSHDB,
+    &FLUSHALL,
+];
+
+const DEL: CommandSpec = CommandSpec {
+    name: "del",
+    arity: Arity::AtLeast(2),
+    flags: &[Flag::Write],
+    keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Rm, KeyFlag::Delete])],
+    run: Run::Keys(del),
+    doc: Doc {
+        summary: "Removes keys.",
+        since: "1.0.0",
+        complexity: "O(N) in the number of keys, whatever they hold.",
+        syntax: "key [key ...]",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn del(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut removed = 0;
+    for key in args.from(1) {
+        let found = db.find(key);
+        if db.remove(found) {
+            db.changed(key, Event::Del);
+            removed += 1;
+        }
+    }
+    reply.integer(removed);
+    Ok(Flow::Done)
+}
+
+const UNLINK: CommandSpec = CommandSpec {
+    name: "unlink",
+    arity: Arity::AtLeast(2),
+    flags: &[Flag::Write, Flag::Fast],
+    keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Rm, KeyFlag::Delete])],
+    run: Run::Keys(del),
+    doc: Doc {
+        summary: "Removes keys; here the same as DEL, which frees memory in the background too.",
+        since: "4.0.0",
+        complexity: "O(N) in the number of keys, whatever they hold.",
+        syntax: "key [key ...]",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+const EXISTS: CommandSpec = CommandSpec {
+    name: "exists",
+    arity: Arity::AtLeast(2),
+    flags: &[Flag::Readonly, Flag::Fast],
+    keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro])],
+    run: Run::Keys(count_existing),
+    doc: Doc {
+        summary: "Counts how many of the given keys there are.",
+        since: "1.0.0",
+        complexity: "O(N) in the number of keys.",
+        syntax: "key [key ...]",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+const TOUCH: CommandSpec = CommandSpec {
+    name: "touch",
+    arity: Arity::AtLeast(2),
+    flags: &[Flag::Readonly, Flag::Fast],
+    keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro])],
+    run: Run::Keys(count_existing),
+    doc: Doc {
+        summary: "Counts how many of the given keys there are, as a use of each.",
+        since: "3.2.1",
+        complexity: "O(N) in the number of keys.",
+        syntax: "key [key ...]",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn count_existing(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut existing = 0;
+    for key in args.from(1) {
+        existing += i64::from(db.read(key).exists());
+    }
+    reply.integer(existing);
+    Ok(Flow::Done)
+}
+
+const TYPE: CommandSpec = CommandSpec {
+    name: "type",
+    arity: Arity::Exactly(2),
+    flags: &[Flag::Readonly, Flag::Fast],
+    keys: &[KeySpec::one(1, &[KeyFlag::Ro])],
+    run: Run::Keys(type_of),
+    doc: Doc {
+        summary: "Tells what a key holds.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        syntax: "key",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn type_of(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let found = db.read(args.at(1));
+    reply.simple(found.value_type().map_or("none", ValueType::name));
+    Ok(Flow::Done)
+}
+
+const RENAME: CommandSpec = CommandSpec {
+    name: "rename",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Write],
+    keys: &[
+        KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]),
+        KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Update]),
+    ],
+    run: Run::Keys(rename),
+    doc: Doc {
+        summary: "Gives a key another name, over a key that has it.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        syntax: "key newkey",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn rename(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    rename_key(db, args, true)?;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+const RENAMENX: CommandSpec = CommandSpec {
+    name: "renamenx",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Write, Flag::Fast],
+    keys: &[
+        KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]),
+        KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Insert]),
+    ],
+    run: Run::Keys(renamenx),
+    doc: Doc {
+        summary: "Gives a key another name, unless there is a key that has it.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        syntax: "key newkey",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn renamenx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let renamed = rename_key(db, args, false)?;
+    reply.integer(i64::from(renamed));
+    Ok(Flow::Done)
+}
+
+/// Whether the key has a new name now.
+fn rename_key(db: &mut Db<'_>, args: &Args<'_>, replace: bool) -> Result<bool, CommandError> {
+    let (source, target) = (args.at(1), args.at(2));
+    let found_target = db.find(target);
+    let found = db.find(source);
+    if !found.exists() {
+        return Err(CommandError::NoSuchKey);
+    }
+    if source == target || (found_target.exists() && !replace) {
+        return Ok(false);
+    }
+    db.rename(found, found_target)?;
+    db.changed(source, Event::RenameFrom);
+    db.also(target, Event::RenameTo);
+    Ok(true)
+}
+
+const COPY: CommandSpec = CommandSpec {
+    name: "copy",
+    arity: Arity::AtLeast(3),
+    flags: &[Flag::Write, Flag::DenyOom],
+    keys: &[KeySpec::one(1, &[KeyFlag::Ro, KeyFlag::Access]), KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Update])],
+    run: Run::Server(copy),
+    doc: Doc {
+        summary: "Copies what a key holds to another key, with its time to live.",
+        since: "6.2.0",
+        complexity: "O(N) in the length of the value.",
+        syntax: "source destination [DB destination-db] [REPLACE]",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn copy(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let selected = context.engine.client(context.client).db;
+    let copied = copy_key(&mut context.engine.keyspace, selected, args)?;
+    reply.integer(i64::from(copied));
+    Ok(Flow::Done)
+}
+
+/// Whether a copy was made.
+fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Result<bool, CommandError> {
+    let mut target_db = source_db;
+    let mut replace = false;
+    let mut index = 3;
+    while index < args.len() {
+        if args.is(index, "replace") {
+            replace = true;
+        } else if args.is(index, "db") && index + 1 < args.len() {
+            index += 1;
+            target_db = usize::try_from(small_integer(args.at(index))?)
+                .ok()
+                .filter(|&db| db < keyspace.databases())
+                .ok_or(CommandError::text_static("ERR DB index is out of range"))?;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+        index += 1;
+    }
+    let (source, target) = (args.at(1), args.at(2));
+    if source_db == target_db && source == target {
+        return Err(CommandError::text_static("ERR source and destination objects are the same"));
+    }
+    let found_target = keyspace.db(target_db).find(target);
+    let mut db = keyspace.db(source_db);
+    let found = db.read(source);
+    if !found.exists() || (found_target.exists() && !replace) {
+        return Ok(false);
+    }
+    db.copy(&found, target_db, &found_target)?;
+    keyspace.db(target_db).changed(target, Event::CopyTo);
+    Ok(true)
+}
+
+const RANDOMKEY: CommandSpec = CommandSpec {
+    name: "randomkey",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::Readonly],
+    keys: &[],
+    run: Run::Keys(randomkey),
+    doc: Doc {
+        summary: "Returns a key, each as likely as the others.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        syntax: "",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:all_shards", "nondeterministic_output"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn randomkey(db: &mut Db<'_>, _args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    match db.random_key() {
+        Some(key) => reply.bulk(&key),
+        None => reply.null(),
+    }
+    Ok(Flow::Done)
+}
+
+const KEYS: CommandSpec = CommandSpec {
+    name: "keys",
+    arity: Arity::Exactly(2),
+    flags: &[Flag::Readonly],
+    keys: &[],
+    run: Run::Keys(keys),
+    doc: Doc {
+        summary: "Lists the keys that match a pattern.",
+        since: "1.0.0",
+        complexity: "O(N) in the number of keys of the database.",
+        syntax: "pattern",
+        acl: &[AclCategory::Keyspace, AclCategory::Dangerous],
+        tips: &["request_policy:all_shards", "nondeterministic_output_order"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let pattern = Pattern::new(args.at(1));
+    let mut scratch = Vec::new();
+    let mut len = 0;
+    let open = reply.begin_array();
+    let mut cursor = 0;
+    loop {
+        cursor = db.scan(cursor, |key| {
+            let Some((key, _)) = key else { return };
+            let key = key.as_slice(&mut scratch);
+            if pattern.matches(key) {
+                reply.bulk(key);
+                len += 1;
+            }
+        });
+        if cursor == 0 {
+            break;
+        }
+    }
+    reply.end_array(open, len);
+    Ok(Flow::Done)
+}
+
+/// A pattern for keys.
+struct Pattern<'a> {
+    /// `None`: all keys, the empty one too, which no pattern but the empty one matches.
+    glob: Option<&'a [u8]>,
+}
+
+impl<'a> Pattern<'a> {
+    fn new(pattern: &'a [u8]) -> Pattern<'a> {
+        Pattern { glob: (pattern != b"*").then_some(pattern) }
+    }
+
+    fn matches(&self, key: &[u8]) -> bool {
+        self.glob.is_none_or(|pattern| glob::matches(pattern, key, Case::Sensitive))
+    }
+}
+
+const SCAN: CommandSpec = CommandSpec {
+    name: "scan",
+    arity: Arity::AtLeast(2),
+    flags: &[Flag::Readonly],
+    keys: &[],
+    run: Run::Keys(scan),
+    doc: Doc {
+        summary: "Lists some keys, and a cursor to go on from.",
+        since: "2.8.0",
+        complexity: "O(COUNT) a call, O(N) for all calls until the cursor is 0.",
+        syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        acl: &[AclCategory::Keyspace],
+        tips: &["nondeterministic_output", "request_policy:special"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut cursor = parse_u64_loose(args.at(1)).ok_or(CommandError::text_static("ERR invalid cursor"))?;
+    let mut count = 10;
+    let mut pattern = Pattern { glob: None };
+    let mut type_name: Option<&[u8]> = None;
+    let mut index = 2;
+    while index < args.len() {
+        let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
+        if args.is(index, "count") {
+            count = integer(value)?;
+            if count < 1 {
+                return Err(CommandError::Syntax);
+            }
+        } else if args.is(index, "match") {
+            pattern = Pattern::new(value);
+        } else if args.is(index, "type") {
+            type_name = Some(value);
+        } else {
+            return Err(CommandError::Syntax);
+        }
+        index += 2;
+    }
+
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    let mut scratch = Vec::new();
+    let mut visited = 0;
+    // A sparse index takes many bites for few keys: those are bounded too.
+    let mut bites = count.saturating_mul(10);
+    loop {
+        cursor = db.scan(cursor, |key| {
+            visited += 1;
+            let Some((key, value_type)) = key else { return };
+            let of_type = |name: &[u8]| name.eq_ignore_ascii_case(value_type.name().as_bytes());
+            if type_name.is_none_or(of_type) {
+                let key = key.as_slice(&mut scratch);
+                if pattern.matches(key) {
+                    keys.push(key.to_vec());
+                }
+            }
+        });
+        bites -= 1;
+        if cursor == 0 || visited >= count || bites == 0 {
+            break;
+        }
+    }
+    reply.array(2);
+    reply.bulk(cursor.to_string().as_bytes());
+    reply.array(keys.len());
+    for key in &keys {
+        reply.bulk(key);
+    }
+    Ok(Flow::Done)
+}
+
+const DBSIZE: CommandSpec = CommandSpec {
+    name: "dbsize",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::Readonly, Flag::Fast],
+    keys: &[],
+    run: Run::Keys(dbsize),
+    doc: Doc {
+        summary: "Counts the keys of the selected database.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        syntax: "",
+        acl: &[AclCategory::Keyspace],
+        tips: &["request_policy:all_shards", "response_policy:agg_sum"],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn dbsize(db: &mut Db<'_>, _args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    reply.integer(db.len() as i64);
+    Ok(Flow::Done)
+}
+
+const FLUSHDB: CommandSpec = CommandSpec {
+    name: "flushdb",
+    arity: Arity::AtLeast(1),
+    flags: &[Flag::Write],
+    keys: &[],
+    run: Run::Keys(flushdb),
+    doc: Doc {
+        summary: "Removes all keys of the selected database.",
+        since: "1.0.0",
+        complexity: "O(1); memory is freed in the background.",
+        syntax: "[ASYNC | SYNC]",
+        acl: &[AclCategory::Keyspace, AclCategory::Dangerous],
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn flushdb(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    check_flush_mode(args)?;
+    db.clear();
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+const FLUSHALL: CommandSpec = CommandSpec {
+    name: "flushall",
+    arity: Arity::AtLeast(1),
+    flags: &[Flag::Write],
+    keys: &[],
+    run: Run::Server(flushall),
+    doc: Doc {
+        summary: "Removes all keys of all databases.",
+        since: "1.0.0",
+        complexity: "O(1); memory is freed in the background.",
+        syntax: "[ASYNC | SYNC]",
+        acl: &[AclCategory::Keyspace, AclCategory::Dangerous],
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn flushall(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    check_flush_mode(args)?;
+    context.engine.keyspace.clear();
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+/// Both modes are the same here: removing is immediate, freeing is a job.
+fn check_flush_mode(args: &Args<'_>) -> Result<(), CommandError> {
+    let known = args.len() == 1 || args.len() == 2 && (args.is(1, "sync") || args.is(1, "async"));
+    if known { Ok(()) } else { Err(CommandError::Syntax) }
+}
+
+#[cfg(test)]
+#[path = "generic/tests.rs"]
+mod tests;

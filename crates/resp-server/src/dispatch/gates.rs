@@ -1,0 +1,198 @@
+//! Why a request may be refused: a row a reason, in the order in which they are asked.
+//!
+//! Whether a gate can matter is known beforehand on two sides: which commands it concerns (fixed) and whether it stands
+//! closed for a client (changes with settings and with what the client does). Both are masks of bits, one bit a gate, and
+//! as long as they have none in common the request passes all gates with one test. Otherwise the rows are asked one by one,
+//! first to last, and the first that refuses gives the reply.
+
+use super::lookup::{Command, Resolved};
+use crate::commands::{Arity, CommandSpec, Flag};
+use crate::engine::{Client, Engine};
+use crate::proto::{Args, CommandError};
+
+/// A set of gates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gates(u32);
+
+impl Gates {
+    /// Whether no gate is in both sets.
+    #[inline]
+    pub(super) fn is_disjoint(self, other: Gates) -> bool {
+        self.0 & other.0 == 0
+    }
+}
+
+/// A row: one reason to refuse a request.
+pub(super) struct Gate {
+    /// What it is about.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the reader of the table, and for tests"))]
+    pub(super) name: &'static str,
+    /// Which commands it concerns.
+    pub(super) concerns: fn(&CommandSpec) -> bool,
+    /// Whether it may refuse those commands to this client at the moment.
+    pub(super) closed: fn(&Engine, &Client) -> bool,
+    /// The reply if it refuses.
+    pub(super) refuse: fn(&Request<'_>) -> Option<CommandError>,
+}
+
+/// What a gate can see.
+pub(super) struct Request<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) client: &'a Client,
+    pub(super) resolved: Resolved<'a>,
+    pub(super) args: &'a Args<'a>,
+}
+
+/// Every reason, in Redis's order: what does not exist is said to anyone, then the number of arguments, then who may.
+///
+/// The first three are about the request's form: they have no bits, for [`passes_form`] tells at once whether they matter.
+pub(super) const GATES: &[Gate] = &[
+    Gate {
+        name: "the command exists",
+        concerns: |_| false,
+        closed: |_, _| false,
+        refuse: |request| match request.resolved {
+            Resolved::NoSuchCommand => Some(unknown_command(request.args)),
+            _ => None,
+        },
+    },
+    Gate {
+        name: "the subcommand exists",
+        concerns: |_| false,
+        closed: |_, _| false,
+        refuse: |request| match request.resolved {
+            Resolved::NoSuchSubcommand(container) => Some(unknown_subcommand(container, request.args.at(1))),
+            _ => None,
+        },
+    },
+    Gate {
+        name: "the number of arguments is right",
+        concerns: |_| false,
+        closed: |_, _| false,
+        refuse: |request| {
+            let command = request.command()?;
+            let admitted = command.spec.arity.admits(request.args.len());
+            (!admitted).then_some(CommandError::Arity(command.name))
+        },
+    },
+    Gate {
+        name: "the client has shown the password",
+        concerns: |command| !command.is(Flag::NoAuth),
+        closed: |_, client| !client.authenticated,
+        refuse: |request| {
+            let refused = !request.client.authenticated && !request.command()?.spec.is(Flag::NoAuth);
+            refused.then_some(CommandError::text_static("NOAUTH Authentication required."))
+        },
+    },
+    Gate {
+        name: "there is memory for a write",
+        concerns: |command| command.is(Flag::DenyOom),
+        closed: |engine, _| engine.settings().maxmemory != 0,
+        refuse: |request| {
+            let refused = request.command()?.spec.is(Flag::DenyOom) && request.engine.out_of_memory();
+            refused.then_some(CommandError::OutOfMemory)
+        },
+    },
+];
+
+const _: () = assert!(GATES.len() <= u32::BITS as usize);
+
+impl<'a> Request<'a> {
+    fn command(&self) -> Option<&'a Command> {
+        match self.resolved {
+            Resolved::Found(command) => Some(command),
+            Resolved::NoSuchCommand | Resolved::NoSuchSubcommand(_) => None,
+        }
+    }
+}
+
+/// The gates that concern a command.
+pub(super) fn concerning(command: &CommandSpec) -> Gates {
+    set_of(|gate| (gate.concerns)(command))
+}
+
+/// The gates that are closed for a client at the moment. It changes only when a command that reaches beyond keys runs.
+pub(super) fn closed(engine: &Engine, client: &Client) -> Gates {
+    set_of(|gate| (gate.closed)(engine, client))
+}
+
+fn set_of(includes: impl Fn(&Gate) -> bool) -> Gates {
+    let bits = GATES.iter().enumerate().filter(|(_, gate)| includes(gate)).fold(0, |bits, (at, _)| bits | 1 << at);
+    Gates(bits)
+}
+
+/// The gates about form, which have no bits: whether a command takes this many arguments.
+#[inline]
+pub(super) fn passes_form(arity: Arity, count: usize) -> bool {
+    arity.admits(count)
+}
+
+/// Asks all gates in order.
+#[cold]
+pub(super) fn refusal(request: &Request<'_>) -> Option<CommandError> {
+    GATES.iter().find_map(|gate| (gate.refuse)(request))
+}
+
+/// As much of a name, and of arguments together, as an error shows.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// The words are Redis's, its cuts included: a name ends at a NUL byte, for there it ends a C string.
+fn unknown_command(args: &Args<'_>) -> CommandError {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(shown(args.at(0), SHOWN_BYTES_MAX));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let begin = text.len();
+    for arg in args.from(1) {
+        let used = text.len() - begin;
+        if used >= SHOWN_BYTES_MAX {
+            break;
+        }
+        text.push(b'\'');
+        text.extend_from_slice(shown(arg, SHOWN_BYTES_MAX - used));
+        text.extend_from_slice(b"' ");
+    }
+    CommandError::Bytes(text)
+}
+
+fn unknown_subcommand(container: &Command, name: &[u8]) -> CommandError {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
+    text.extend_from_slice(b"'. Try ");
+    text.extend_from_slice(container.name.to_ascii_uppercase().as_bytes());
+    text.extend_from_slice(b" HELP.");
+    CommandError::Bytes(text)
+}
+
+fn shown(bytes: &[u8], max: usize) -> &[u8] {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    &bytes[..end.min(max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands;
+
+    #[test]
+    fn the_gates_are_asked_in_the_order_of_redis() {
+        let names: Vec<&str> = GATES.iter().map(|gate| gate.name).collect();
+        assert_eq!(
+            names,
+            [
+                "the command exists",
+                "the subcommand exists",
+                "the number of arguments is right",
+                "the client has shown the password",
+                "there is memory for a write",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_is_concerned_by_the_gates_of_its_flags() {
+        for (name, gates) in [("get", 0b01000), ("set", 0b11000), ("auth", 0b00000), ("del", 0b01000)] {
+            let (_, spec) = commands::find(name.as_bytes()).expect("a command");
+            assert_eq!(concerning(spec), Gates(gates), "{name}");
+        }
+    }
+}

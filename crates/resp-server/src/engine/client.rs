@@ -1,0 +1,200 @@
+//! What the server knows of one connected client.
+
+use super::{ClientId, Now, Peer};
+use crate::proto::Protocol;
+
+/// A connected client. Its sockets and buffers are the event loop's; here is what commands can see and change.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number.
+    pub id: ClientId,
+    /// Where it is, as the event loop told.
+    pub peer: Peer,
+    /// The database that its commands use.
+    pub db: usize,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
+    /// Whether it has shown the password, or none was needed when it came.
+    pub authenticated: bool,
+    /// The name that it gave itself; empty: none.
+    pub name: Vec<u8>,
+    /// The library that it uses, as that told.
+    pub lib_name: Vec<u8>,
+    /// The library's version, as that told.
+    pub lib_ver: Vec<u8>,
+    /// Never chosen when clients are evicted.
+    pub no_evict: bool,
+    /// Its reads do not count as use of a key.
+    pub no_touch: bool,
+    /// The full name of the command that it sent last (`client|list`), its current one included.
+    pub last_command: Option<&'static str>,
+    /// When it came, on the monotonic clock, in microseconds.
+    pub connected_us: u64,
+    /// When it last sent something, on the same clock.
+    pub last_interaction_us: u64,
+    /// Bytes of arguments of the batch that is being carried out.
+    pub args_bytes: usize,
+    /// Bytes in its query buffer.
+    pub query_buffer_bytes: usize,
+    /// Bytes of replies that wait to be sent.
+    pub reply_bytes: usize,
+    /// Bytes that it has sent since it came.
+    pub read_bytes: u64,
+    /// Bytes that it has been sent.
+    pub written_bytes: u64,
+}
+
+impl Client {
+    /// A client that has just come.
+    pub fn new(id: ClientId, peer: Peer, authenticated: bool, now: Now) -> Client {
+        Client {
+            id,
+            peer,
+            db: 0,
+            protocol: Protocol::default(),
+            authenticated,
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_ver: Vec::new(),
+            no_evict: false,
+            no_touch: false,
+            last_command: None,
+            connected_us: now.monotonic_us,
+            last_interaction_us: now.monotonic_us,
+            args_bytes: 0,
+            query_buffer_bytes: 0,
+            reply_bytes: 0,
+            read_bytes: 0,
+            written_bytes: 0,
+        }
+    }
+
+    /// Back to what it was when it came, but for the library's name and version, which still are true. `authenticated` says
+    /// whether it needs no password.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.db = 0;
+        self.protocol = Protocol::default();
+        self.authenticated = authenticated;
+        self.name.clear();
+        self.no_evict = false;
+        self.no_touch = false;
+    }
+
+    /// Bytes of memory that it takes, buffers included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Client>()
+            + self.peer.addr.len()
+            + self.peer.laddr.len()
+            + self.name.len()
+            + self.lib_name.len()
+            + self.lib_ver.len()
+            + self.query_buffer_bytes
+            + self.reply_bytes
+    }
+
+    /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. Fields of what we do not have yet
+    /// (subscriptions, transactions, tracking) have the value of a client that does not use them.
+    pub fn describe(&self, now: Now, line: &mut Vec<u8>) {
+        use std::io::Write;
+        const SECOND_US: u64 = 1_000_000;
+        let age = now.monotonic_us.saturating_sub(self.connected_us) / SECOND_US;
+        let idle = now.monotonic_us.saturating_sub(self.last_interaction_us) / SECOND_US;
+        let mut flags = String::new();
+        for (set, letter) in [(self.peer.unix, 'U'), (self.no_evict, 'e'), (self.no_touch, 'T')] {
+            if set {
+                flags.push(letter);
+            }
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let pending = self.reply_bytes;
+        let mut print = |text: std::fmt::Arguments<'_>, bytes: &[u8]| {
+            line.write_fmt(text).expect("writing to memory cannot fail");
+            line.extend_from_slice(bytes);
+        };
+        print(
+            format_args!(
+                "id={} addr={} laddr={} fd={} name=",
+                self.id.0, self.peer.addr, self.peer.laddr, self.peer.fd
+            ),
+            &self.name,
+        );
+        print(
+            format_args!(" age={age} idle={idle} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0", self.db),
+            b"",
+        );
+        print(
+            format_args!(
+                " qbuf={} qbuf-free=0 argv-mem={} multi-mem=0 rbs={pending} rbp={pending} obl={pending} oll=0 omem=0",
+                self.query_buffer_bytes, self.args_bytes
+            ),
+            b"",
+        );
+        print(
+            format_args!(
+                " tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name=",
+                self.memory_bytes(),
+                if pending > 0 { "rw" } else { "r" },
+                self.last_command.unwrap_or("NULL"),
+                self.protocol.version()
+            ),
+            &self.lib_name,
+        );
+        print(format_args!(" lib-ver="), &self.lib_ver);
+    }
+}
+
+/// Whether a name that a client gives fits on a line of CLIENT LIST: printable ASCII without blanks.
+pub fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_described_in_the_format_of_redis_7_4() {
+        let at = |seconds: u64| Now { unix_us: 0, monotonic_us: seconds * 1_000_000 };
+        let peer = Peer { addr: "127.0.0.1:50000".to_owned(), laddr: "127.0.0.1:6379".to_owned(), fd: 8, unix: false };
+        let mut client = Client::new(ClientId(7), peer, true, at(10));
+        client.name = b"me".to_vec();
+        client.last_command = Some("client|list");
+        client.lib_name = b"lib".to_vec();
+        client.last_interaction_us = at(12).monotonic_us;
+        let mut line = Vec::new();
+        client.describe(at(15), &mut line);
+        let expected = format!(
+            "id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name=me age=5 idle=3 flags=N db=0 sub=0 psub=0 ssub=0 \
+             multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r \
+             cmd=client|list user=default redir=-1 resp=2 lib-name=lib lib-ver=",
+            client.memory_bytes()
+        );
+        assert_eq!(String::from_utf8(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_reset_forgets_all_but_the_library() {
+        let mut client = Client::new(ClientId(1), Peer::default(), true, Now::default());
+        client.db = 3;
+        client.protocol = Protocol::Resp3;
+        client.name = b"me".to_vec();
+        client.lib_name = b"lib".to_vec();
+        client.no_evict = true;
+        client.no_touch = true;
+        client.reset(false);
+        assert_eq!((client.db, client.protocol), (0, Protocol::Resp2));
+        assert!(!client.authenticated && !client.no_evict && !client.no_touch);
+        assert!(client.name.is_empty());
+        assert_eq!(client.lib_name, b"lib");
+    }
+
+    #[test]
+    fn a_plain_name_has_no_blank_and_no_control_byte() {
+        assert!(is_plain(b"") && is_plain(b"a!~"));
+        for name in [&b"a b"[..], b"a\n", b"\x7f", b"\x80"] {
+            assert!(!is_plain(name));
+        }
+    }
+}

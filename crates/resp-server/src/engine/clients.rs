@@ -1,0 +1,127 @@
+//! The table of connected clients.
+//!
+//! Clients sit in slots that are reused; a map leads from a client's number, which is never reused, to its slot. The command
+//! path looks the number up once a batch and then goes by slot. Lists are in the order of the numbers, which is the order in
+//! which the clients came.
+
+use std::collections::HashMap;
+
+use super::{Client, ClientId, Now, Peer};
+
+/// Where a client sits, as long as it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(usize);
+
+/// All connected clients.
+#[derive(Debug, Default)]
+pub struct Clients {
+    slots: Vec<Option<Client>>,
+    free: Vec<Slot>,
+    by_id: HashMap<ClientId, Slot>,
+    last_id: u64,
+}
+
+impl Clients {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Adds a client and gives it the next number.
+    pub fn add(&mut self, peer: Peer, authenticated: bool, now: Now) -> ClientId {
+        self.last_id += 1;
+        let id = ClientId(self.last_id);
+        let client = Some(Client::new(id, peer, authenticated, now));
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot.0] = client;
+                slot
+            }
+            None => {
+                self.slots.push(client);
+                Slot(self.slots.len() - 1)
+            }
+        };
+        self.by_id.insert(id, slot);
+        id
+    }
+
+    /// Removes a client; nothing happens if there is none of that number.
+    pub fn remove(&mut self, id: ClientId) {
+        if let Some(slot) = self.by_id.remove(&id) {
+            self.slots[slot.0] = None;
+            self.free.push(slot);
+        }
+    }
+
+    /// Where the client sits. O(1), some 20 ns.
+    pub fn slot(&self, id: ClientId) -> Option<Slot> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The client in a slot. Panics if it has gone since [`slot`](Clients::slot) told.
+    #[inline]
+    pub fn at(&self, slot: Slot) -> &Client {
+        self.slots[slot.0].as_ref().expect("a slot is asked for while its client is connected")
+    }
+
+    /// The client in a slot, to change it. Panics as [`at`](Clients::at) does.
+    #[inline]
+    pub fn at_mut(&mut self, slot: Slot) -> &mut Client {
+        self.slots[slot.0].as_mut().expect("a slot is asked for while its client is connected")
+    }
+
+    /// The client of that number.
+    pub fn get(&self, id: ClientId) -> Option<&Client> {
+        Some(self.at(self.slot(id)?))
+    }
+
+    /// The client of that number, to change it.
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        let slot = self.slot(id)?;
+        Some(self.at_mut(slot))
+    }
+
+    /// All clients in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.slots.iter().flatten()
+    }
+
+    /// All clients in the order of their numbers. O(n log n).
+    pub fn in_order(&self) -> Vec<&Client> {
+        let mut clients: Vec<&Client> = self.iter().collect();
+        clients.sort_unstable_by_key(|client| client.id);
+        clients
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(clients: &mut Clients) -> ClientId {
+        clients.add(Peer::default(), true, Now::default())
+    }
+
+    #[test]
+    fn a_number_is_never_used_twice_though_a_slot_is() {
+        let mut clients = Clients::default();
+        let first = add(&mut clients);
+        let second = add(&mut clients);
+        let slot = clients.slot(first).unwrap();
+        clients.remove(first);
+        clients.remove(first);
+        assert_eq!(clients.slot(first), None);
+        let third = add(&mut clients);
+        assert_eq!(clients.slot(third), Some(slot));
+        assert_eq!((first.0, second.0, third.0), (1, 2, 3));
+        assert_eq!(clients.len(), 2);
+        let order: Vec<_> = clients.in_order().iter().map(|client| client.id).collect();
+        assert_eq!(order, [second, third]);
+    }
+}

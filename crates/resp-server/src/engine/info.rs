@@ -1,0 +1,267 @@
+//! What can be asked of the server: a row a section of INFO.
+//!
+//! A section is lines of `field:value`, with Redis's names and formats where Redis has the field, for tools parse them. A
+//! field is there if its value is true of this server; what we have no counterpart for is left out rather than invented.
+
+use std::fmt::Write;
+
+use super::{Engine, REDIS_VERSION};
+use crate::text::integer::humanize;
+
+/// A row: one section.
+pub struct Section {
+    /// Its name in lower case, as INFO takes it.
+    pub name: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// When it is shown unasked.
+    pub shown: Shown,
+    /// Writes its lines.
+    pub write: fn(&Engine, &mut Lines),
+}
+
+/// When a section is shown although it is not named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Always: also by INFO alone.
+    ByDefault,
+    /// By `INFO all` and `INFO everything`.
+    InAll,
+}
+
+/// Every section, in the order in which they are printed.
+#[rustfmt::skip] // a table: one row a section
+pub const INFO: &[Section] = &[
+    Section { name: "server", title: "Server", shown: Shown::ByDefault, write: server },
+    Section { name: "clients", title: "Clients", shown: Shown::ByDefault, write: clients },
+    Section { name: "memory", title: "Memory", shown: Shown::ByDefault, write: memory },
+    Section { name: "chunkbuf", title: "Chunkbuf", shown: Shown::ByDefault, write: chunkbuf },
+    Section { name: "persistence", title: "Persistence", shown: Shown::ByDefault, write: persistence },
+    Section { name: "stats", title: "Stats", shown: Shown::ByDefault, write: stats },
+    Section { name: "replication", title: "Replication", shown: Shown::ByDefault, write: replication },
+    Section { name: "cpu", title: "CPU", shown: Shown::ByDefault, write: cpu },
+    Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: commandstats },
+    Section { name: "errorstats", title: "Errorstats", shown: Shown::ByDefault, write: errorstats },
+    Section { name: "cluster", title: "Cluster", shown: Shown::ByDefault, write: cluster },
+    Section { name: "keyspace", title: "Keyspace", shown: Shown::ByDefault, write: keyspace },
+];
+
+/// The lines of a section, being written.
+#[derive(Debug, Default)]
+pub struct Lines(String);
+
+impl Lines {
+    /// A line `name:value`.
+    fn field(&mut self, name: &str, value: impl std::fmt::Display) {
+        write!(self.0, "{name}:{value}\r\n").expect("writing to memory cannot fail");
+    }
+
+    /// A size in bytes: a line with the number, and one for people.
+    fn size(&mut self, name: &str, bytes: u64) {
+        self.field(name, bytes);
+        self.field(&format!("{name}_human"), humanize(bytes));
+    }
+}
+
+/// The text of INFO for the sections that `asked` names, in any case: names of sections, `default`, `all`, `everything`.
+/// None: as `default`. A name that is no section is no error and adds nothing.
+pub fn info<'a>(engine: &Engine, asked: impl Iterator<Item = &'a [u8]> + Clone) -> String {
+    let is_asked = |section: &Section| {
+        let mut names = asked.clone().peekable();
+        if names.peek().is_none() {
+            return section.shown == Shown::ByDefault;
+        }
+        names.any(|name| {
+            let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+            is(section.name) || is("all") || is("everything") || (is("default") && section.shown == Shown::ByDefault)
+        })
+    };
+    let mut lines = Lines::default();
+    for section in INFO.iter().filter(|section| is_asked(section)) {
+        if !lines.0.is_empty() {
+            lines.0.push_str("\r\n");
+        }
+        lines.0.push_str("# ");
+        lines.0.push_str(section.title);
+        lines.0.push_str("\r\n");
+        (section.write)(engine, &mut lines);
+    }
+    lines.0
+}
+
+fn server(engine: &Engine, lines: &mut Lines) {
+    let uptime_us = engine.now.monotonic_us - engine.started.monotonic_us;
+    let uptime_seconds = uptime_us / 1_000_000;
+    lines.field("redis_version", REDIS_VERSION);
+    lines.field("server_name", "evenkeel");
+    lines.field("evenkeel_version", env!("CARGO_PKG_VERSION"));
+    lines.field("redis_mode", "standalone");
+    lines.field("os", &engine.host.os);
+    lines.field("arch_bits", usize::BITS);
+    lines.field("process_id", engine.host.process_id);
+    lines.field("run_id", &engine.run_id);
+    lines.field("tcp_port", engine.settings.port);
+    lines.field("server_time_usec", engine.now.unix_us);
+    lines.field("uptime_in_seconds", uptime_seconds);
+    lines.field("uptime_in_days", uptime_seconds / 86_400);
+    lines.field("executable", &engine.host.executable);
+    lines.field("config_file", &engine.host.config_file);
+}
+
+fn clients(engine: &Engine, lines: &mut Lines) {
+    let most = |of: fn(&super::Client) -> usize| engine.clients.iter().map(of).max().unwrap_or(0);
+    lines.field("connected_clients", engine.clients.len());
+    lines.field("maxclients", engine.settings.maxclients);
+    lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
+    lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
+    lines.field("blocked_clients", 0);
+}
+
+fn memory(engine: &Engine, lines: &mut Lines) {
+    let dataset = engine.keyspace.store.live_bytes();
+    let used = engine.memory_used();
+    let peak = engine.stats.memory_peak_bytes.max(used);
+    let resident = (engine.host.resident_bytes)();
+    lines.size("used_memory", used);
+    lines.size("used_memory_rss", resident);
+    lines.size("used_memory_peak", peak);
+    lines.field("used_memory_peak_perc", format_args!("{:.2}%", percent(used, peak)));
+    lines.field("used_memory_overhead", used.saturating_sub(dataset));
+    lines.field("used_memory_dataset", dataset);
+    lines.field("used_memory_dataset_perc", format_args!("{:.2}%", percent(dataset, used)));
+    lines.size("total_system_memory", engine.host.system_memory_bytes);
+    lines.size("maxmemory", engine.settings.maxmemory);
+    lines.field("maxmemory_policy", "noeviction");
+    lines.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(resident, used)));
+    lines.field("mem_fragmentation_bytes", resident as i64 - used as i64);
+    lines.field("mem_clients_normal", engine.buffer_bytes);
+    lines.field("mem_allocator", "chunkbuf");
+}
+
+/// Where the store's memory is and how compaction does.
+fn chunkbuf(engine: &Engine, lines: &mut Lines) {
+    let usage = engine.keyspace.store.usage();
+    let (log, pool, index) = (usage.log, usage.pool, usage.index);
+    let index_bytes = index.page_bytes + index.header_bytes + index.directory_bytes;
+    lines.field("chunkbuf_chunk_size_p", engine.settings.chunk_size_p);
+    lines.field("chunkbuf_target_utilisation", engine.settings.target_utilisation);
+    lines.field("chunkbuf_utilisation", format_args!("{:.4}", ratio(log.live_bytes + index_bytes, usage.held_bytes())));
+    // The entries: what they are, and the chunks they lie on.
+    lines.field("chunkbuf_live_bytes", log.live_bytes);
+    lines.field("chunkbuf_tombstoned_bytes", log.tombstoned_bytes);
+    lines.field("chunkbuf_dead_bytes", log.dead_bytes);
+    lines.field("chunkbuf_padding_bytes", log.padding_bytes);
+    lines.field("chunkbuf_chunk_bytes", log.chunk_bytes);
+    lines.field("chunkbuf_chunks", log.chunks);
+    lines.field("chunkbuf_garbage_bytes", usage.garbage_bytes);
+    // Compaction.
+    lines.field("chunkbuf_passes", usage.passes);
+    lines.field("chunkbuf_in_pass", u8::from(usage.in_pass));
+    lines.field("chunkbuf_debt_bytes", usage.debt_bytes);
+    lines.field("chunkbuf_written_bytes", usage.written_bytes);
+    lines.field("chunkbuf_copied_bytes", usage.copied_bytes);
+    // The pool of chunks.
+    lines.field("chunkbuf_held_bytes", usage.held_bytes());
+    lines.field("chunkbuf_pool_held_bytes", pool.held_bytes);
+    lines.field("chunkbuf_pool_used_bytes", pool.used_bytes);
+    lines.field("chunkbuf_pool_pinned_bytes", pool.limbo_bytes);
+    lines.field("chunkbuf_pool_free_bytes", pool.warm_bytes);
+    lines.field("chunkbuf_pool_mapped_bytes", pool.mapped_bytes);
+    // The index.
+    lines.field("chunkbuf_index_bytes", index_bytes);
+    lines.field("chunkbuf_index_blocks_used", index.blocks_used);
+    lines.field("chunkbuf_index_blocks_free", index.blocks_free);
+}
+
+fn persistence(engine: &Engine, lines: &mut Lines) {
+    lines.field("loading", 0);
+    lines.field("async_loading", 0);
+    lines.field("rdb_changes_since_last_save", engine.keyspace.stats.dirty);
+    lines.field("rdb_bgsave_in_progress", 0);
+    lines.field("rdb_saves", 0);
+    lines.field("aof_enabled", 0);
+    lines.field("aof_rewrite_in_progress", 0);
+}
+
+fn stats(engine: &Engine, lines: &mut Lines) {
+    let stats = &engine.stats;
+    let keys = &engine.keyspace.stats;
+    let [commands, input, output] = stats.per_second();
+    let kib = |bytes: u64| bytes as f64 / 1024.0;
+    lines.field("total_connections_received", stats.connections_received);
+    lines.field("total_commands_processed", stats.commands_processed);
+    lines.field("instantaneous_ops_per_sec", commands);
+    lines.field("total_net_input_bytes", stats.net_input_bytes);
+    lines.field("total_net_output_bytes", stats.net_output_bytes);
+    lines.field("instantaneous_input_kbps", format_args!("{:.2}", kib(input)));
+    lines.field("instantaneous_output_kbps", format_args!("{:.2}", kib(output)));
+    lines.field("rejected_connections", stats.connections_rejected);
+    lines.field("expired_keys", keys.expired_keys);
+    lines.field("evicted_keys", 0);
+    lines.field("keyspace_hits", keys.keyspace_hits);
+    lines.field("keyspace_misses", keys.keyspace_misses);
+    lines.field("total_error_replies", stats.error_replies);
+    lines.field("total_reads_processed", stats.reads_processed);
+    lines.field("total_writes_processed", stats.writes_processed);
+}
+
+fn replication(_: &Engine, lines: &mut Lines) {
+    lines.field("role", "master");
+    lines.field("connected_slaves", 0);
+}
+
+fn cpu(engine: &Engine, lines: &mut Lines) {
+    let (user_us, system_us) = (engine.host.cpu_us)();
+    let seconds = |us: u64| us as f64 / 1e6;
+    lines.field("used_cpu_sys", format_args!("{:.6}", seconds(system_us)));
+    lines.field("used_cpu_user", format_args!("{:.6}", seconds(user_us)));
+}
+
+fn commandstats(engine: &Engine, lines: &mut Lines) {
+    for command in engine.stats.commands() {
+        let usec = command.nanoseconds / 1000;
+        let usec_per_call = match command.calls {
+            0 => 0.0,
+            calls => command.nanoseconds as f64 / 1000.0 / calls as f64,
+        };
+        lines.field(
+            &format!("cmdstat_{}", command.name),
+            format_args!(
+                "calls={},usec={usec},usec_per_call={usec_per_call:.2},rejected_calls={},failed_calls={}",
+                command.calls, command.rejected_calls, command.failed_calls
+            ),
+        );
+    }
+}
+
+fn errorstats(engine: &Engine, lines: &mut Lines) {
+    for (word, count) in engine.stats.errors() {
+        let word = String::from_utf8_lossy(word);
+        lines.field(&format!("errorstat_{word}"), format_args!("count={count}"));
+    }
+}
+
+fn cluster(_: &Engine, lines: &mut Lines) {
+    lines.field("cluster_enabled", 0);
+}
+
+fn keyspace(engine: &Engine, lines: &mut Lines) {
+    for index in 0..engine.keyspace.databases() {
+        let usage = engine.keyspace.usage(index);
+        if usage.keys > 0 {
+            lines.field(
+                &format!("db{index}"),
+                format_args!("keys={},expires={},avg_ttl={},subexpiry=0", usage.keys, usage.expires, usage.avg_ttl),
+            );
+        }
+    }
+}
+
+/// `part / whole`, 0 if there is no whole.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * ratio(part, whole)
+}

@@ -1,0 +1,68 @@
+//! What runs in the background: a row a job.
+//!
+//! A job is stepped, never run to its end: [`run`] gives each job that is in debt one bounded step, so that each moves on in
+//! every round and none takes more than its share. Steps are bounded in bytes and entries, which is deterministic; how many
+//! rounds fit between two connections is the event loop's business.
+
+use chunkbuf::Budget;
+
+use super::Engine;
+
+/// A row: one background job.
+pub struct Job {
+    /// Its name, as the stall ledger and INFO show it.
+    pub name: &'static str,
+    /// Whether it has work that must not wait for an idle moment.
+    pub in_debt: fn(&Engine) -> bool,
+    /// Does one bounded step, of what is owed or, with `idle`, of anything useful. Whether there is more of that.
+    pub step: fn(&mut Engine, idle: bool) -> bool,
+}
+
+/// Every background job.
+pub const JOBS: &[Job] = &[
+    Job {
+        name: "compaction",
+        in_debt: |engine| engine.keyspace.store.debt() > 0,
+        step: |engine, idle| engine.keyspace.store.step(Budget::STEP, idle),
+    },
+    Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
+];
+
+/// Look-ups in a step of active expiry, some 200 ns each.
+const EXPIRY_LOOKUPS: u32 = 256;
+
+/// How long keys may be due before the next round looks for them: a tenth of the 100 ms that is promised.
+const EXPIRY_INTERVAL_US: u64 = 10_000;
+
+/// One round: a step of each job that is in debt, or with `idle` of each that has anything useful to do. Whether some job has
+/// more to do.
+pub(super) fn run(engine: &mut Engine, idle: bool) -> bool {
+    let mut more = false;
+    for job in JOBS {
+        if idle || (job.in_debt)(engine) {
+            more |= (job.step)(engine, idle);
+        }
+    }
+    more
+}
+
+/// Where active expiry is.
+#[derive(Debug, Default)]
+pub(super) struct Expiry {
+    /// Keys that are due were left when the last step ended.
+    unfinished: bool,
+    /// When that was, on the monotonic clock.
+    last_us: u64,
+}
+
+impl Engine {
+    fn expiry_in_debt(&self) -> bool {
+        self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
+    }
+
+    fn step_expiry(&mut self) -> bool {
+        self.expiry.unfinished = self.keyspace.expire_step(EXPIRY_LOOKUPS);
+        self.expiry.last_us = self.now.monotonic_us;
+        self.expiry.unfinished
+    }
+}

@@ -1,0 +1,508 @@
+//! What can be set: by the configuration file, by flags (which are lines of that file), and by CONFIG SET.
+//!
+//! [`Settings`] holds the values, typed. [`SETTINGS`] has a row for each: its name, when it may change, how it is read and
+//! printed, and its bounds. All three ways go through the same rows, so a value that one accepts all accept. Nothing is
+//! accepted that would do nothing; a few rows only report a fixed truth (`appendonly no`) and refuse anything else.
+
+use crate::text::glob::{self, Case};
+use crate::text::integer::{parse_i64, parse_memory};
+use crate::text::split;
+
+/// The values of all settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// TCP port; 0: none.
+    pub port: u16,
+    /// Addresses to listen on. `*` is every IPv4 address, `::*` every IPv6 address; a leading `-` says that it does not
+    /// matter when the address is not there. None: no TCP.
+    pub bind: Vec<String>,
+    /// Path of a Unix socket; empty: none.
+    pub unixsocket: String,
+    /// Permissions of the Unix socket; 0: as the process's umask says.
+    pub unixsocketperm: u32,
+    /// Length of the queue of connections that are not accepted yet.
+    pub tcp_backlog: u32,
+    /// Seconds of silence after which the system probes a connection; 0: never. Concerns connections accepted from now on.
+    pub tcp_keepalive: u32,
+    /// Seconds of silence after which a client is disconnected; 0: never.
+    pub timeout: u32,
+    /// Clients at a time.
+    pub maxclients: u32,
+    /// Whether clients from elsewhere are refused while there is no password.
+    pub protected_mode: bool,
+    /// The password; empty: none.
+    pub requirepass: Password,
+    /// Databases, numbered from 0.
+    pub databases: u32,
+    /// The longest bulk string of a request, in bytes.
+    pub proto_max_bulk_len: u64,
+    /// Bytes of memory at which writes are refused; 0: no limit.
+    pub maxmemory: u64,
+    /// Chunk sizes: 0 = small chunks and little slack, 1 = large chunks and few of them.
+    pub chunk_size_p: f64,
+    /// The live share of the store's memory below which compaction starts.
+    pub target_utilisation: f64,
+    /// How much is logged.
+    pub loglevel: LogLevel,
+    /// Path of the log; empty: standard output.
+    pub logfile: String,
+}
+
+/// A password; it does not show in debug output.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Password(pub Vec<u8>);
+
+impl Password {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `given` is the password. The time depends on the length of `given` only.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        let mut difference = u8::from(self.0.len() != given.len());
+        for (at, byte) in given.iter().enumerate() {
+            difference |= byte ^ self.0.get(at).unwrap_or(&0);
+        }
+        difference == 0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_empty() { "none" } else { "(hidden)" })
+    }
+}
+
+/// How much is logged: each level includes those after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Much.
+    Verbose,
+    /// What an operator wants to know.
+    Notice,
+    /// What an operator must know.
+    Warning,
+    /// Nothing.
+    Nothing,
+}
+
+const LOG_LEVELS: [LogLevel; 5] =
+    [LogLevel::Debug, LogLevel::Verbose, LogLevel::Notice, LogLevel::Warning, LogLevel::Nothing];
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            port: 6379,
+            bind: vec!["*".to_owned(), "-::*".to_owned()],
+            unixsocket: String::new(),
+            unixsocketperm: 0,
+            tcp_backlog: 511,
+            tcp_keepalive: 300,
+            timeout: 0,
+            maxclients: 10_000,
+            protected_mode: true,
+            requirepass: Password::default(),
+            databases: 16,
+            proto_max_bulk_len: 512 << 20,
+            maxmemory: 0,
+            chunk_size_p: 0.75,
+            target_utilisation: 0.82,
+            loglevel: LogLevel::Notice,
+            logfile: String::new(),
+        }
+    }
+}
+
+/// A row: one setting.
+pub struct Setting {
+    /// Its name in lower case.
+    pub name: &'static str,
+    /// When it may change.
+    pub change: Change,
+    /// How it is read and printed.
+    pub value: Value,
+}
+
+/// When a setting may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Before the server starts only.
+    AtStart,
+    /// Also by CONFIG SET.
+    AnyTime,
+}
+
+/// How a setting is read and printed. Integers are `i128`, wide enough for `u64` and for what is below zero.
+pub enum Value {
+    /// `yes` or `no`.
+    Bool(fn(&Settings) -> bool, fn(&mut Settings, bool)),
+    /// A whole number within bounds, both included.
+    Integer(Unit, i128, i128, fn(&Settings) -> i128, fn(&mut Settings, i128)),
+    /// A number within bounds, both included.
+    Number(f64, f64, fn(&Settings) -> f64, fn(&mut Settings, f64)),
+    /// One word of a list, by its place there.
+    Choice(&'static [&'static str], fn(&Settings) -> usize, fn(&mut Settings, usize)),
+    /// Any bytes.
+    Bytes(fn(&Settings) -> &[u8], fn(&mut Settings, Vec<u8>)),
+    /// A path: text in UTF-8.
+    Text(fn(&Settings) -> &str, fn(&mut Settings, String)),
+    /// Several words.
+    Words(fn(&Settings) -> &[String], fn(&mut Settings, Vec<String>)),
+    /// Always this value; setting it to anything else is refused with this reason.
+    Fixed(&'static str, &'static str),
+}
+
+/// How a whole number is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Decimal.
+    Plain,
+    /// Bytes: `100`, `1kb` (1,024), `1k` (1,000), `2gb`.
+    Memory,
+    /// Octal, as permissions are.
+    Octal,
+}
+
+use Change::{AnyTime, AtStart};
+use Unit::{Memory, Octal, Plain};
+use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Text, Words};
+
+/// Every setting.
+#[rustfmt::skip] // a table: one row a setting
+pub const SETTINGS: &[Setting] = &[
+    // Where it listens, and to whom.
+    row("port", AtStart, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
+    row("bind", AtStart, Words(|s| &s.bind, |s, v| s.bind = v)),
+    row("unixsocket", AtStart, Text(|s| &s.unixsocket, |s, v| s.unixsocket = v)),
+    row("unixsocketperm", AtStart, Integer(Octal, 0, 0o777, |s| s.unixsocketperm.into(), |s, v| s.unixsocketperm = v as u32)),
+    row("tcp-backlog", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_backlog.into(), |s, v| s.tcp_backlog = v as u32)),
+    row("tcp-keepalive", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
+    row("timeout", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.timeout.into(), |s, v| s.timeout = v as u32)),
+    row("maxclients", AnyTime, Integer(Plain, 1, u32::MAX as i128, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32)),
+    row("protected-mode", AnyTime, Bool(|s| s.protected_mode, |s, v| s.protected_mode = v)),
+    row("requirepass", AnyTime, Bytes(|s| &s.requirepass.0, |s, v| s.requirepass = Password(v))),
+    // What it holds.
+    row("databases", AtStart, Integer(Plain, 1, DATABASES_MAX, |s| s.databases.into(), |s, v| s.databases = v as u32)),
+    row("proto-max-bulk-len", AnyTime, Integer(Memory, 1 << 20, i64::MAX as i128, |s| s.proto_max_bulk_len.into(), |s, v| s.proto_max_bulk_len = v as u64)),
+    row("maxmemory", AnyTime, Integer(Memory, 0, u64::MAX as i128, |s| s.maxmemory.into(), |s, v| s.maxmemory = v as u64)),
+    row("maxmemory-policy", AnyTime, Fixed("noeviction", "eviction is not available in this version")),
+    row("chunk-size-p", AnyTime, Number(0.0, 1.0, |s| s.chunk_size_p, |s, v| s.chunk_size_p = v)),
+    row("target-utilisation", AnyTime, Number(0.5, 0.95, |s| s.target_utilisation, |s, v| s.target_utilisation = v)),
+    row("save", AnyTime, Fixed("", "persistence is not available in this version")),
+    row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
+    row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
+    // How it runs.
+    row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
+    row("loglevel", AtStart, Choice(&["debug", "verbose", "notice", "warning", "nothing"], |s| s.loglevel as usize, |s, v| s.loglevel = LOG_LEVELS[v])),
+    row("logfile", AtStart, Text(|s| &s.logfile, |s, v| s.logfile = v)),
+];
+
+/// The bound of C's `int`, which Redis names in its errors.
+const INT_MAX: i128 = i32::MAX as i128;
+
+/// Databases at most. Redis has no bound of its own; ours keeps a slip of the keyboard from taking gigabytes at start.
+const DATABASES_MAX: i128 = 65_536;
+
+const WRONG_NUMBER: &str = "wrong number of arguments";
+
+const fn row(name: &'static str, change: Change, value: Value) -> Setting {
+    Setting { name, change, value }
+}
+
+impl Setting {
+    /// The row of a name in any case.
+    pub fn find(name: &[u8]) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether its name matches a glob pattern in any case.
+    pub fn matches(&self, pattern: &[u8]) -> bool {
+        glob::matches(pattern, self.name.as_bytes(), Case::Blind)
+    }
+
+    /// Sets the value that `words` spell; one word except for lists. On an error, whose text is Redis's, nothing changes.
+    pub fn set<W: AsRef<[u8]>>(&self, settings: &mut Settings, words: &[W]) -> Result<(), String> {
+        if let Words(_, set) = self.value {
+            let words = words.iter().map(|word| utf8(word.as_ref())).collect::<Result<Vec<_>, _>>()?;
+            let none = words.len() == 1 && words[0].is_empty();
+            set(settings, if none { Vec::new() } else { words });
+            return Ok(());
+        }
+        if let Fixed(value, refusal) = self.value {
+            let asked = words.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+            return match asked[..] {
+                [] => Err(WRONG_NUMBER.to_owned()),
+                [word] if word.eq_ignore_ascii_case(value.as_bytes()) => Ok(()),
+                _ => Err(refusal.to_owned()),
+            };
+        }
+        let [word] = words else {
+            return Err(WRONG_NUMBER.to_owned());
+        };
+        let word = word.as_ref();
+        match self.value {
+            Bool(_, set) => {
+                let value = if word.eq_ignore_ascii_case(b"yes") {
+                    true
+                } else if word.eq_ignore_ascii_case(b"no") {
+                    false
+                } else {
+                    return Err("argument must be 'yes' or 'no'".to_owned());
+                };
+                set(settings, value);
+            }
+            Integer(unit, min, max, _, set) => {
+                let value = read_integer(unit, word)?;
+                if value < min || value > max {
+                    let (min, max) = (print_integer(unit, min), print_integer(unit, max));
+                    return Err(format!("argument must be between {min} and {max} inclusive"));
+                }
+                set(settings, value);
+            }
+            Number(min, max, _, set) => {
+                let value = crate::text::double::parse_f64(word).ok_or("argument couldn't be parsed into a number")?;
+                if !(min..=max).contains(&value) {
+                    return Err(format!("argument must be between {min} and {max} inclusive"));
+                }
+                set(settings, value);
+            }
+            Choice(names, _, set) => {
+                let at = names.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(word)).ok_or_else(|| {
+                    let names = names.join(", ");
+                    format!("argument(s) must be one of the following: {names}")
+                })?;
+                set(settings, at);
+            }
+            Bytes(_, set) => set(settings, word.to_vec()),
+            Text(_, set) => set(settings, utf8(word)?),
+            Words(..) | Fixed(..) => unreachable!("both return above"),
+        }
+        Ok(())
+    }
+
+    /// The value as CONFIG GET prints it.
+    pub fn print(&self, settings: &Settings) -> Vec<u8> {
+        match self.value {
+            Bool(get, _) => if get(settings) { "yes" } else { "no" }.into(),
+            Integer(unit, _, _, get, _) => {
+                let printed_as = if unit == Octal { Octal } else { Plain };
+                print_integer(printed_as, get(settings)).into()
+            }
+            Number(_, _, get, _) => get(settings).to_string().into(),
+            Choice(names, get, _) => names[get(settings)].into(),
+            Bytes(get, _) => get(settings).to_vec(),
+            Text(get, _) => get(settings).into(),
+            Words(get, _) => get(settings).join(" ").into(),
+            Fixed(value, _) => value.into(),
+        }
+    }
+}
+
+fn read_integer(unit: Unit, word: &[u8]) -> Result<i128, &'static str> {
+    match unit {
+        Plain => parse_i64(word).map(i128::from).ok_or("argument couldn't be parsed into an integer"),
+        Memory => parse_memory(word).map(i128::from).ok_or("argument must be a memory value"),
+        Octal => std::str::from_utf8(word)
+            .ok()
+            .and_then(|text| u32::from_str_radix(text, 8).ok())
+            .map(i128::from)
+            .ok_or("argument couldn't be parsed as an octal number"),
+    }
+}
+
+fn print_integer(unit: Unit, value: i128) -> String {
+    match unit {
+        Plain | Memory => value.to_string(),
+        Octal => format!("{value:o}"),
+    }
+}
+
+fn utf8(word: &[u8]) -> Result<String, String> {
+    String::from_utf8(word.to_vec()).map_err(|_| "argument must be text in UTF-8".to_owned())
+}
+
+impl Settings {
+    /// Takes one line of a configuration file in redis.conf's syntax: a name and its value, quoted where need be. Empty lines
+    /// and comments are fine and do nothing.
+    pub fn apply_line(&mut self, line: &[u8]) -> Result<(), String> {
+        let line = line.trim_ascii();
+        if line.is_empty() || line[0] == b'#' {
+            return Ok(());
+        }
+        let words = split::split(line).map_err(|_| "unbalanced quotes".to_owned())?;
+        let Some((name, values)) = words.split_first() else {
+            return Ok(());
+        };
+        let shown = String::from_utf8_lossy(name).into_owned();
+        let setting = Setting::find(name).ok_or_else(|| format!("unknown setting '{shown}'"))?;
+        setting.set(self, values).map_err(|reason| format!("{shown}: {reason}"))
+    }
+
+    /// The memory limit of the store.
+    pub fn memory_limit(&self) -> u64 {
+        match self.maxmemory {
+            0 => u64::MAX,
+            bytes => bytes,
+        }
+    }
+}
+
+/// Why CONFIG SET failed; nothing has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// The position of the name that is no setting.
+    Unknown(usize),
+    /// The position of the pair that is at fault, and what is wrong with it.
+    Failed(usize, String),
+}
+
+/// Sets all pairs of a name and a value, or none: returns the settings as they shall be. The value of a list is its words
+/// with blanks between them.
+pub fn set_all(settings: &Settings, pairs: &[(&[u8], &[u8])]) -> Result<Settings, SetError> {
+    // All names first, then all values: a bad name is reported even behind a bad value.
+    let mut rows: Vec<&'static Setting> = Vec::with_capacity(pairs.len());
+    for (at, &(name, _)) in pairs.iter().enumerate() {
+        let setting = Setting::find(name).ok_or(SetError::Unknown(at))?;
+        if setting.change == AtStart {
+            return Err(SetError::Failed(at, "can't set immutable config".to_owned()));
+        }
+        if rows.iter().any(|row| std::ptr::eq(*row, setting)) {
+            return Err(SetError::Failed(at, "duplicate parameter".to_owned()));
+        }
+        rows.push(setting);
+    }
+    let mut changed = settings.clone();
+    for (at, (setting, &(_, value))) in rows.iter().zip(pairs).enumerate() {
+        let words: Vec<&[u8]> = match setting.value {
+            Words(..) => value.split(|&byte| byte == b' ').collect(),
+            _ => vec![value],
+        };
+        setting.set(&mut changed, &words).map_err(|reason| SetError::Failed(at, reason))?;
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(lines: &[&str]) -> Settings {
+        let mut settings = Settings::default();
+        for line in lines {
+            settings.apply_line(line.as_bytes()).unwrap_or_else(|reason| panic!("{line}: {reason}"));
+        }
+        settings
+    }
+
+    fn printed(settings: &Settings, name: &str) -> String {
+        let setting = Setting::find(name.as_bytes()).expect("a setting");
+        String::from_utf8(setting.print(settings)).expect("text")
+    }
+
+    #[test]
+    fn a_configuration_file_in_redis_syntax_is_read_line_by_line() {
+        let settings = after(&[
+            "# a comment",
+            "",
+            "   PORT 6380  ",
+            "bind 127.0.0.1 -::1",
+            "requirepass \"two words\\n\"",
+            "maxmemory 1gb",
+            "save \"\"",
+            "appendonly no",
+            "maxmemory-policy noeviction",
+            "unixsocketperm 700",
+            "target-utilisation 0.9",
+            "loglevel warning",
+        ]);
+        assert_eq!(settings.port, 6380);
+        assert_eq!(settings.bind, ["127.0.0.1", "-::1"]);
+        assert_eq!(settings.requirepass.0, b"two words\n");
+        assert_eq!(settings.maxmemory, 1 << 30);
+        assert_eq!(settings.unixsocketperm, 0o700);
+        assert_eq!(settings.loglevel, LogLevel::Warning);
+        assert_eq!(printed(&settings, "unixsocketperm"), "700");
+        assert_eq!(printed(&settings, "target-utilisation"), "0.9");
+        assert_eq!(printed(&settings, "bind"), "127.0.0.1 -::1");
+    }
+
+    #[test]
+    fn a_line_that_means_nothing_is_a_clear_error() {
+        let mut settings = Settings::default();
+        for (line, error) in [
+            ("nosuch 1", "unknown setting 'nosuch'"),
+            ("port", "port: wrong number of arguments"),
+            ("port 1 2", "port: wrong number of arguments"),
+            ("port x", "port: argument couldn't be parsed into an integer"),
+            ("port 65536", "port: argument must be between 0 and 65535 inclusive"),
+            ("logfile \"open", "unbalanced quotes"),
+            ("maxmemory 1tb", "maxmemory: argument must be a memory value"),
+            ("protected-mode maybe", "protected-mode: argument must be 'yes' or 'no'"),
+            ("save 3600 1", "save: persistence is not available in this version"),
+            ("save", "save: wrong number of arguments"),
+            ("save \"3600 1\"", "save: persistence is not available in this version"),
+            ("appendonly yes", "appendonly: persistence is not available in this version"),
+            ("maxmemory-policy allkeys-lru", "maxmemory-policy: eviction is not available in this version"),
+            ("chunk-size-p 1.5", "chunk-size-p: argument must be between 0 and 1 inclusive"),
+            ("chunk-size-p x", "chunk-size-p: argument couldn't be parsed into a number"),
+            ("unixsocketperm 888", "unixsocketperm: argument couldn't be parsed as an octal number"),
+        ] {
+            assert_eq!(settings.apply_line(line.as_bytes()), Err(error.to_owned()), "{line}");
+        }
+        assert_eq!(settings.port, 6379);
+    }
+
+    #[test]
+    fn what_every_row_prints_it_also_reads() {
+        let defaults = Settings::default();
+        for setting in SETTINGS {
+            let mut copy = defaults.clone();
+            let printed = setting.print(&defaults);
+            let words: Vec<&[u8]> = match setting.value {
+                Words(..) => printed.split(|&byte| byte == b' ').collect(),
+                _ => vec![&printed],
+            };
+            setting.set(&mut copy, &words).unwrap();
+            assert_eq!(setting.print(&copy), printed, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn the_rows_have_names_of_their_own_in_lower_case() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            assert_eq!(setting.name, setting.name.to_ascii_lowercase());
+            assert!(SETTINGS[..at].iter().all(|other| other.name != setting.name));
+        }
+    }
+
+    #[test]
+    fn many_are_set_at_once_or_none() {
+        let settings = Settings::default();
+        let changed = set_all(&settings, &[(b"timeout", b"5"), (b"MAXMEMORY", b"1mb")]).unwrap();
+        assert_eq!((changed.timeout, changed.maxmemory), (5, 1 << 20));
+        for (pairs, error) in [
+            ([(&b"timeout"[..], &b"x"[..]), (b"nosuch", b"1")], SetError::Unknown(1)),
+            (
+                [(b"timeout", b"5"), (b"maxmemory", b"x")],
+                SetError::Failed(1, "argument must be a memory value".to_owned()),
+            ),
+            ([(b"timeout", b"5"), (b"Timeout", b"6")], SetError::Failed(1, "duplicate parameter".to_owned())),
+            ([(b"databases", b"5"), (b"nosuch", b"6")], SetError::Failed(0, "can't set immutable config".to_owned())),
+        ] {
+            assert_eq!(set_all(&settings, &pairs).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn a_password_matches_itself_only() {
+        let password = Password(b"secret".to_vec());
+        assert!(password.matches(b"secret"));
+        for other in [&b""[..], b"secre", b"secret2", b"Secret", b"secret\0"] {
+            assert!(!password.matches(other));
+        }
+        assert_eq!(format!("{password:?}"), "(hidden)");
+    }
+}

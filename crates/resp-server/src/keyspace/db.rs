@@ -1,0 +1,446 @@
+//! One database, as a handler sees it.
+//!
+//! A handler looks a key up once ([`Db::read`] or [`Db::find`]) and hands what it found to the calls that follow, so that a command
+//! costs one hash and one look-up:
+//!
+//! ```text
+//! let found = db.find(key);
+//! let value = db.string(&found)?.and_then(|value| value.integer());
+//! db.set(found, text, Ttl::Keep)?;
+//! db.changed(key, Event::IncrBy);
+//! ```
+//!
+//! A [`Found`] is good until the next write or look-up that removes an expired key; debug builds check it. Look up all keys
+//! of a command before writing the first.
+
+use bytes::Bytes;
+use chunkbuf::{Key, Location, PutError};
+
+use super::value::{Head, HeadBytes};
+use super::{Event, Keyspace, Millis, StringValue, ValueType, is_past};
+use crate::proto::{CommandError, Reply};
+
+/// The longest key in bytes.
+const KEY_BYTES_MAX: usize = 65_535;
+/// Values from this size on are not copied into a reply, or into another entry by way of a scratch buffer, but referred to.
+const BY_REFERENCE_BYTES: usize = 16 * 1024;
+/// A scratch buffer is kept up to this size.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// One database of the keyspace, at the time of the current batch.
+pub struct Db<'a> {
+    pub(super) keyspace: &'a mut Keyspace,
+    pub(super) index: usize,
+}
+
+/// What became of looking for a key.
+#[derive(Debug)]
+#[must_use]
+pub struct Found<'k> {
+    /// `None` if the key is longer than any key can be; then it is not there.
+    key: Option<Key<'k>>,
+    place: Option<Place>,
+    /// The keyspace's `writes` at the time.
+    writes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    location: Location,
+    head: Head,
+}
+
+/// What happens to a key's time to live when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// It stays as it is.
+    Keep,
+    /// The key does not expire any more.
+    Clear,
+    /// The key expires at this time, which is not past.
+    At(Millis),
+}
+
+impl Found<'_> {
+    /// Whether the key is there.
+    #[inline]
+    pub fn exists(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// When the key expires, if it is there and does.
+    #[inline]
+    pub fn expires(&self) -> Option<Millis> {
+        self.place?.head.expires
+    }
+
+    /// What the key holds, if it is there.
+    pub fn value_type(&self) -> Option<ValueType> {
+        Some(self.place?.head.value_type)
+    }
+}
+
+impl Db<'_> {
+    /// The time of the current batch.
+    pub fn now(&self) -> Millis {
+        self.keyspace.now
+    }
+
+    /// The longest string that a command may build, in bytes.
+    pub fn bulk_len_max(&self) -> u64 {
+        self.keyspace.bulk_len_max
+    }
+
+    /// How many keys there are, those included that have expired and are not removed yet.
+    pub fn len(&self) -> u64 {
+        self.keyspace.store.len(self.map())
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Looks a key up for a command that writes it. An expired key is removed and not there.
+    #[inline]
+    pub fn find<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
+        let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
+        let place = key.and_then(|key| self.place(&key));
+        Found { key, place, writes: self.keyspace.writes }
+    }
+
+    /// Looks a key up for a command that reads it: [`find`](Db::find), counted as a hit or a miss.
+    #[inline]
+    pub fn read<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
+        let found = self.find(key);
+        if found.exists() {
+            self.keyspace.stats.keyspace_hits += 1;
+        } else {
+            self.keyspace.stats.keyspace_misses += 1;
+        }
+        found
+    }
+
+    /// The string that was found, `None` if nothing was, an error if it is of another type.
+    #[inline]
+    pub fn string(&self, found: &Found<'_>) -> Result<Option<StringValue<'_>>, CommandError> {
+        self.check(found);
+        let Some(Place { location, head }) = found.place else {
+            return Ok(None);
+        };
+        if head.value_type != ValueType::String {
+            return Err(CommandError::WrongType);
+        }
+        let value = self.keyspace.store.entry(self.map(), location).value;
+        let value = match head.len {
+            0 => value,
+            skip => value.slice(skip..value.len()),
+        };
+        Ok(Some(StringValue::new(value)))
+    }
+
+    /// Replies with the string that was found, or null: small ones copied, large ones by reference. Whether it was there.
+    #[inline]
+    pub fn reply_string(&mut self, found: &Found<'_>, reply: &mut Reply) -> Result<bool, CommandError> {
+        let Some(value) = self.string(found)? else {
+            reply.null();
+            return Ok(false);
+        };
+        let len = value.len();
+        if len < BY_REFERENCE_BYTES {
+            let bytes = value.bytes();
+            match bytes.contiguous() {
+                Some(bytes) => reply.bulk(bytes),
+                None => reply.bulk_pieces(len, bytes.pieces()),
+            }
+        } else {
+            let place = found.place.expect("its value was just read");
+            let range = place.head.len..place.head.len + len;
+            let map = self.map();
+            let pieces = self.keyspace.store.pin(map, place.location, range);
+            reply.bulk_by_reference(len, pieces.into_iter());
+        }
+        Ok(true)
+    }
+
+    /// Sets a string. A failed call changes nothing.
+    ///
+    /// Over a value of the same length it is written in place: no bytes die, nothing has to be compacted.
+    #[inline]
+    pub fn set(&mut self, found: Found<'_>, value: &[u8], ttl: Ttl) -> Result<(), CommandError> {
+        let old = found.expires();
+        let new = match ttl {
+            Ttl::Keep => old,
+            Ttl::Clear => None,
+            Ttl::At(at) => Some(at),
+        };
+        let head = HeadBytes::new(new, ValueType::String);
+        if new == old && self.overwrite(&found, value) {
+            return Ok(());
+        }
+        let parts = [head.as_slice(), value];
+        let parts = if new.is_none() { &parts[1..] } else { &parts };
+        self.put(&found, &head, parts)
+    }
+
+    /// Appends to the string that was found, or sets it; its length then. A failed call changes nothing.
+    /// O(length) while values lie in one piece.
+    pub fn append(&mut self, found: Found<'_>, suffix: &[u8]) -> Result<usize, CommandError> {
+        let Some(value) = self.string(&found)? else {
+            self.set(found, suffix, Ttl::Keep)?;
+            return Ok(suffix.len());
+        };
+        let (old_len, expires) = (value.len(), found.expires());
+        let head = HeadBytes::new(expires, ValueType::String);
+        let stored = self.stored(&found, head.as_slice().len());
+        self.put_stored(&found, &head, stored, suffix)?;
+        Ok(old_len + suffix.len())
+    }
+
+    /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The value's
+    /// bytes are copied only if there was no expiry, or none is to be.
+    pub fn set_expiry(&mut self, found: Found<'_>, expires: Option<Millis>) -> Result<bool, CommandError> {
+        let Some(Place { location, head: old }) = found.place else {
+            return Ok(false);
+        };
+        self.check(&found);
+        if old.expires == expires {
+            return Ok(true);
+        }
+        let head = HeadBytes::new(expires, old.value_type);
+        let map = self.map();
+        if old.len == head.as_slice().len()
+            && old.expires.is_some()
+            && self.keyspace.store.write_in_place(map, location, 0, head.as_slice())
+        {
+            self.written(&found, expires);
+            return Ok(true);
+        }
+        let stored = self.stored(&found, old.len);
+        self.put_stored(&found, &head, stored, b"")?;
+        Ok(true)
+    }
+
+    /// Removes the key that was found; whether there was one. O(1).
+    pub fn remove(&mut self, found: Found<'_>) -> bool {
+        self.check(&found);
+        let (Some(key), Some(place)) = (found.key, found.place) else {
+            return false;
+        };
+        let map = self.map();
+        self.keyspace.store.remove_at(map, &key, place.location);
+        self.keyspace.writes += 1;
+        self.keyspace.databases[self.index].account(place.head.expires, None);
+        true
+    }
+
+    /// Puts what `source` holds, its expiry included, at `target`, which was looked up in database `target_db`. A failed call
+    /// changes nothing. The source must be there.
+    pub fn copy(&mut self, source: &Found<'_>, target_db: usize, target: &Found<'_>) -> Result<(), CommandError> {
+        let place = source.place.expect("the caller has found the source");
+        let head = HeadBytes::new(place.head.expires, place.head.value_type);
+        let stored = self.stored(source, place.head.len);
+        let mut target_db = self.keyspace.db(target_db);
+        target_db.put_stored(target, &head, stored, b"")
+    }
+
+    /// Makes the key that `source` found become `target`, its expiry included. A failed call changes nothing. The source
+    /// must be there, and be another key.
+    pub fn rename(&mut self, source: Found<'_>, target: Found<'_>) -> Result<(), CommandError> {
+        self.copy(&source, self.index, &target)?;
+        let key = source.key.expect("the caller has found the source");
+        // The put may have moved the source, and could not have removed it.
+        let location = self.keyspace.store.find(self.map(), &key);
+        let place = source.place.map(|place| Place { location: location.expect("nothing removed it"), ..place });
+        let writes = self.keyspace.writes;
+        self.remove(Found { place, writes, ..source });
+        Ok(())
+    }
+
+    /// A random key that has not expired; `None` if there is none. Expired ones that are met are removed.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let map = self.map();
+            let Keyspace { store, random, .. } = &mut *self.keyspace;
+            let location = store.random(map, || Keyspace::next_random(random))?;
+            let key = store.entry(map, location).key.to_vec();
+            if self.find(&key).exists() {
+                return Some(key);
+            }
+        }
+    }
+
+    /// Visits some keys that have not expired, with what they hold, and returns the next cursor, 0 at the end. A key that is
+    /// there from the first call to the last is visited at least once. O(1), a few keys a call; `visit` also sees `None`
+    /// for an expired key, so that it can count.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Option<(chunkbuf::Slices<'_>, ValueType)>)) -> u64 {
+        let now = self.now();
+        self.keyspace.store.scan(self.map(), cursor, |_, entry| {
+            let head = Head::decode(&entry);
+            let expired = head.expires.is_some_and(|at| is_past(at, now));
+            visit((!expired).then_some((entry.key, head.value_type)));
+        })
+    }
+
+    /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
+    pub fn clear(&mut self) -> u64 {
+        let (map, keys) = (self.map(), self.len());
+        self.keyspace.store.clear(map);
+        self.keyspace.writes += 1;
+        self.keyspace.stats.dirty += keys;
+        let database = &mut self.keyspace.databases[self.index];
+        database.expires = 0;
+        database.expiry_sum = 0;
+        database.wheel.clear();
+        keys
+    }
+
+    /// Notes a change of a key. Whatever follows from a write hangs here and nowhere else.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8], event: Event) {
+        self.keyspace.stats.dirty += 1;
+        self.also(key, event);
+    }
+
+    /// A second event of a change that [`changed`](Db::changed) has noted, or of one that no client made.
+    #[inline]
+    pub fn also(&mut self, key: &[u8], event: Event) {
+        let _ = (key, event);
+    }
+
+    fn map(&self) -> chunkbuf::MapId {
+        self.keyspace.databases[self.index].map
+    }
+
+    /// Where the key is, unless it has expired: then it is removed.
+    #[inline]
+    fn place(&mut self, key: &Key<'_>) -> Option<Place> {
+        let map = self.map();
+        let location = self.keyspace.store.find(map, key)?;
+        let head = Head::decode(&self.keyspace.store.entry(map, location));
+        match head.expires {
+            Some(at) if is_past(at, self.keyspace.now) => {
+                self.keyspace.remove_expired(self.index, key, location, at);
+                None
+            }
+            _ => Some(Place { location, head }),
+        }
+    }
+
+    #[inline]
+    fn check(&self, found: &Found<'_>) {
+        debug_assert!(
+            found.place.is_none() || found.writes == self.keyspace.writes,
+            "a key was written between look-up and use"
+        );
+    }
+
+    /// Writes `value` over a string of the same length, if it may be; whether it did.
+    #[inline]
+    fn overwrite(&mut self, found: &Found<'_>, value: &[u8]) -> bool {
+        let Some(Place { location, head }) = found.place else {
+            return false;
+        };
+        self.check(found);
+        let map = self.map();
+        let store = &mut self.keyspace.store;
+        let same =
+            head.value_type == ValueType::String && store.entry(map, location).value.len() == head.len + value.len();
+        if same && store.write_in_place(map, location, head.len, value) {
+            self.keyspace.writes += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Puts an entry made of `parts`, which begin with `head`.
+    fn put(&mut self, found: &Found<'_>, head: &HeadBytes, parts: &[&[u8]]) -> Result<(), CommandError> {
+        self.check(found);
+        let key = found.key.as_ref().ok_or_else(key_too_long)?;
+        let old = found.place.map(|place| place.location);
+        let map = self.map();
+        self.keyspace.store.put_at(map, key, old, head.flags, parts).map_err(put_error)?;
+        self.written(found, head.expires);
+        Ok(())
+    }
+
+    /// Keeps the books after a write of the entry that was found.
+    #[inline]
+    fn written(&mut self, found: &Found<'_>, expires: Option<Millis>) {
+        self.keyspace.writes += 1;
+        let old = found.expires();
+        if old.is_some() || expires.is_some() {
+            let key = found.key.as_ref().expect("a key that was written");
+            let now = self.keyspace.now;
+            self.keyspace.databases[self.index].arm(key.hash(), old, expires, now);
+        }
+    }
+
+    /// The value that was found, from byte `skip` on, in a form that outlives writes to the store.
+    fn stored(&mut self, found: &Found<'_>, skip: usize) -> Stored {
+        self.check(found);
+        let location = found.place.expect("the caller has found it").location;
+        let map = self.map();
+        let value = self.keyspace.store.entry(map, location).value;
+        let range = skip..value.len();
+        if range.len() >= BY_REFERENCE_BYTES {
+            return Stored::Pinned(self.keyspace.store.pin(map, location, range));
+        }
+        let mut scratch = std::mem::take(&mut self.keyspace.scratch);
+        scratch.clear();
+        let value = self.keyspace.store.entry(map, location).value.slice(range);
+        for piece in value.pieces() {
+            scratch.extend_from_slice(piece);
+        }
+        Stored::Copied(scratch)
+    }
+
+    /// Puts head, stored value and suffix as the entry that was found.
+    fn put_stored(
+        &mut self,
+        found: &Found<'_>,
+        head: &HeadBytes,
+        stored: Stored,
+        suffix: &[u8],
+    ) -> Result<(), CommandError> {
+        match stored {
+            Stored::Copied(mut bytes) => {
+                let outcome = self.put(found, head, &[head.as_slice(), &bytes, suffix]);
+                bytes.clear();
+                bytes.shrink_to(SCRATCH_BYTES_MAX);
+                self.keyspace.scratch = bytes;
+                outcome
+            }
+            Stored::Pinned(pieces) => {
+                let mut parts = vec![head.as_slice()];
+                parts.extend(pieces.iter().map(|piece| &piece[..]));
+                parts.push(suffix);
+                self.put(found, head, &parts)
+            }
+        }
+    }
+}
+
+/// A value apart from the store.
+enum Stored {
+    Copied(Vec<u8>),
+    Pinned(Vec<Bytes>),
+}
+
+fn key_too_long() -> CommandError {
+    CommandError::text_static("ERR key is too long (65535 bytes at most)")
+}
+
+fn put_error(error: PutError) -> CommandError {
+    match error {
+        PutError::OutOfMemory => CommandError::OutOfMemory,
+        PutError::KeyTooLong => key_too_long(),
+        PutError::ValueTooLong => string_too_long(),
+        PutError::MapFull => CommandError::text_static("ERR the database holds as many keys as it can"),
+    }
+}
+
+/// What a command answers that would build a string longer than `proto-max-bulk-len`.
+pub(crate) fn string_too_long() -> CommandError {
+    CommandError::text_static("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+}

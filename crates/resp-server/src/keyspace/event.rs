@@ -1,0 +1,47 @@
+//! What can happen to a key, with the names that clients see in keyspace notifications.
+
+/// One change of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A string was set.
+    Set,
+    /// Bytes were appended to a string.
+    Append,
+    /// A number was changed by an integer.
+    IncrBy,
+    /// A number was changed by a float.
+    IncrByFloat,
+    /// The key was removed by a command.
+    Del,
+    /// The key was given an expiry.
+    Expire,
+    /// The key's expiry was taken away.
+    Persist,
+    /// The key was removed because its time had come.
+    Expired,
+    /// The key became another one.
+    RenameFrom,
+    /// The key came from another one.
+    RenameTo,
+    /// The key was copied from another one.
+    CopyTo,
+}
+
+impl Event {
+    /// Its name in notifications.
+    pub fn name(self) -> &'static str {
+        match self {
+            Event::Set => "set",
+            Event::Append => "append",
+            Event::IncrBy => "incrby",
+            Event::IncrByFloat => "incrbyfloat",
+            Event::Del => "del",
+            Event::Expire => "expire",
+            Event::Persist => "persist",
+            Event::Expired => "expired",
+            Event::RenameFrom => "rename_from",
+            Event::RenameTo => "rename_to",
+            Event::CopyTo => "copy_to",
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! How a value lies in an entry of the store.
+//!
+//! ```text
+//! [expiry: 6 or 14 bytes] [type: 1 byte] value ...
+//!  with EXPIRES only       with TYPED only
+//! ```
+//!
+//! The two flags are the store's user flags, so a plain string without a time to live costs nothing beside its bytes.
+//!
+//! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
+//! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
+
+use chunkbuf::{Entry, Slices, UserFlags};
+
+use super::Millis;
+use crate::text;
+
+/// The entry's value begins with an expiry.
+pub(super) const EXPIRES: UserFlags = UserFlags::A;
+/// The entry's value has a type byte; without it, it is a string.
+pub(super) const TYPED: UserFlags = UserFlags::B;
+
+const SHORT_BYTES: usize = 6;
+const LONG_BYTES: usize = SHORT_BYTES + 8;
+/// All times under this one have the short form.
+const SHORT_END: i64 = (1 << 48) - 1;
+const HEAD_BYTES_MAX: usize = LONG_BYTES + 1;
+
+/// What a key holds. The number is the type byte on disk and in entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ValueType {
+    /// Bytes; integers and floats too.
+    String = 0,
+    /// A list.
+    List = 1,
+    /// A set.
+    Set = 2,
+    /// A sorted set.
+    SortedSet = 3,
+    /// A hash.
+    Hash = 4,
+    /// A stream.
+    Stream = 6,
+}
+
+impl ValueType {
+    const ALL: [ValueType; 6] =
+        [ValueType::String, ValueType::List, ValueType::Set, ValueType::SortedSet, ValueType::Hash, ValueType::Stream];
+
+    /// As `TYPE` prints it and `SCAN ... TYPE` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ValueType::String => "string",
+            ValueType::List => "list",
+            ValueType::Set => "set",
+            ValueType::SortedSet => "zset",
+            ValueType::Hash => "hash",
+            ValueType::Stream => "stream",
+        }
+    }
+
+    fn from_byte(byte: u8) -> ValueType {
+        ValueType::ALL
+            .into_iter()
+            .find(|value_type| *value_type as u8 == byte)
+            .expect("only type bytes of this table are ever written")
+    }
+}
+
+/// What stands before the value proper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// When the key expires.
+    pub(super) expires: Option<Millis>,
+    /// What the key holds.
+    pub(super) value_type: ValueType,
+    /// Bytes that the head takes.
+    pub(super) len: usize,
+}
+
+impl Head {
+    /// The head of a string without a time to live: nothing.
+    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0 };
+
+    /// Reads the head of an entry.
+    #[inline]
+    pub(super) fn decode(entry: &Entry<'_>) -> Head {
+        if entry.flags == UserFlags::NONE {
+            return Head::PLAIN;
+        }
+        let mut buffer = [0; HEAD_BYTES_MAX];
+        let bytes = first_bytes(entry.value, &mut buffer);
+        let mut len = 0;
+        let expires = entry.flags.has(EXPIRES).then(|| {
+            let mut short = [0; 8];
+            short[..SHORT_BYTES].copy_from_slice(&bytes[..SHORT_BYTES]);
+            len = SHORT_BYTES;
+            match i64::from_le_bytes(short) {
+                SHORT_END => {
+                    len = LONG_BYTES;
+                    let long = &bytes[SHORT_BYTES..LONG_BYTES];
+                    Millis(i64::from_le_bytes(long.try_into().expect("a range of 8 bytes")))
+                }
+                short => Millis(short),
+            }
+        });
+        let mut value_type = ValueType::String;
+        if entry.flags.has(TYPED) {
+            value_type = ValueType::from_byte(bytes[len]);
+            len += 1;
+        }
+        Head { expires, value_type, len }
+    }
+}
+
+/// A head in its stored form.
+pub(super) struct HeadBytes {
+    bytes: [u8; HEAD_BYTES_MAX],
+    len: usize,
+    /// The expiry in it.
+    pub(super) expires: Option<Millis>,
+    /// The flags that go with it.
+    pub(super) flags: UserFlags,
+}
+
+impl HeadBytes {
+    /// Writes a head. A key that has expired is never written, so `expires` is not negative.
+    pub(super) fn new(expires: Option<Millis>, value_type: ValueType) -> HeadBytes {
+        let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE };
+        if let Some(Millis(at)) = expires {
+            assert!(at >= 0, "an expiry before 1970 is in the past");
+            head.flags = head.flags.with(EXPIRES);
+            head.append(&at.min(SHORT_END).to_le_bytes()[..SHORT_BYTES]);
+            if at >= SHORT_END {
+                head.append(&at.to_le_bytes());
+            }
+        }
+        if value_type != ValueType::String {
+            head.flags = head.flags.with(TYPED);
+            head.append(&[value_type as u8]);
+        }
+        head
+    }
+
+    /// The bytes to store before the value.
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+}
+
+/// The first bytes of `slices`, as many as `buffer` holds or there are, wherever chunks end.
+fn first_bytes<'a>(slices: Slices<'a>, buffer: &'a mut [u8]) -> &'a [u8] {
+    if let Some(bytes) = slices.contiguous() {
+        return bytes;
+    }
+    let mut len = 0;
+    for piece in slices.pieces() {
+        let take = piece.len().min(buffer.len() - len);
+        buffer[len..len + take].copy_from_slice(&piece[..take]);
+        len += take;
+        if len == buffer.len() {
+            break;
+        }
+    }
+    &buffer[..len]
+}
+
+/// The bytes of a string value, where they lie in the store.
+#[derive(Clone, Copy)]
+pub struct StringValue<'a> {
+    bytes: Slices<'a>,
+}
+
+/// How Redis would keep a string; `OBJECT ENCODING` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringEncoding {
+    /// A 64-bit integer.
+    Int,
+    /// At most 44 bytes.
+    EmbStr,
+    /// More.
+    Raw,
+}
+
+impl StringEncoding {
+    /// As `OBJECT ENCODING` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StringEncoding::Int => "int",
+            StringEncoding::EmbStr => "embstr",
+            StringEncoding::Raw => "raw",
+        }
+    }
+}
+
+impl<'a> StringValue<'a> {
+    pub(super) fn new(bytes: Slices<'a>) -> StringValue<'a> {
+        StringValue { bytes }
+    }
+
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Its bytes, in place.
+    pub fn bytes(&self) -> Slices<'a> {
+        self.bytes
+    }
+
+    /// The value as an integer, if it reads as one. O(1).
+    pub fn integer(&self) -> Option<i64> {
+        if self.len() > text::integer::MAX_LEN {
+            return None;
+        }
+        let mut buffer = [0; text::integer::MAX_LEN];
+        text::integer::parse_i64(first_bytes(self.bytes, &mut buffer))
+    }
+
+    /// How Redis would keep it, told from the value alone.
+    pub fn encoding(&self) -> StringEncoding {
+        const EMBSTR_BYTES_MAX: usize = 44;
+        if self.integer().is_some() {
+            StringEncoding::Int
+        } else if self.len() <= EMBSTR_BYTES_MAX {
+            StringEncoding::EmbStr
+        } else {
+            StringEncoding::Raw
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chunkbuf::Store;
+
+    fn stored(head: &HeadBytes, value: &[u8]) -> (Head, Vec<u8>) {
+        let mut store = super::super::tests::store(u64::MAX);
+        let map = store.create();
+        let whole = [head.as_slice(), value].concat();
+        store.put(map, b"k", head.flags, &whole).expect("memory is not limited");
+        fn read(store: &Store, map: chunkbuf::MapId) -> (Head, Vec<u8>) {
+            let entry = store.get(map, b"k").expect("just put");
+            let head = Head::decode(&entry);
+            (head, entry.value.to_vec()[head.len..].to_vec())
+        }
+        read(&store, map)
+    }
+
+    #[test]
+    fn a_plain_string_has_no_head() {
+        let head = HeadBytes::new(None, ValueType::String);
+        assert_eq!(head.as_slice(), b"");
+        assert_eq!(head.flags, UserFlags::NONE);
+        assert_eq!(stored(&head, b"value"), (Head::PLAIN, b"value".to_vec()));
+    }
+
+    #[test]
+    fn every_head_reads_back() {
+        let times = [0, 1, 1_700_000_000_000, SHORT_END - 1, SHORT_END, i64::MAX];
+        for expires in times.into_iter().map(|at| Some(Millis(at))).chain([None]) {
+            for value_type in ValueType::ALL {
+                for value in [&b""[..], b"v", &[7; 100]] {
+                    let bytes = HeadBytes::new(expires, value_type);
+                    let (head, rest) = stored(&bytes, value);
+                    assert_eq!(head.expires, expires);
+                    assert_eq!(head.value_type, value_type);
+                    assert_eq!(head.len, bytes.as_slice().len());
+                    assert_eq!(rest, value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_expiry_takes_6_bytes_until_the_year_10889_and_14_after() {
+        let bytes = |at| HeadBytes::new(Some(Millis(at)), ValueType::String).as_slice().len();
+        assert_eq!(bytes(SHORT_END - 1), 6);
+        assert_eq!(bytes(SHORT_END), 14);
+    }
+
+    #[test]
+    fn the_encoding_is_told_from_the_value() {
+        let mut store = super::super::tests::store(u64::MAX);
+        let map = store.create();
+        let long = [b'x'; 45];
+        for (value, name) in [
+            (&b"12"[..], "int"),
+            (b"-9223372036854775808", "int"),
+            (b"9223372036854775808", "embstr"),
+            (b"012", "embstr"),
+            (b"", "embstr"),
+            (&long[..44], "embstr"),
+            (&long[..], "raw"),
+        ] {
+            store.put(map, b"k", UserFlags::NONE, value).expect("memory is not limited");
+            let entry = store.get(map, b"k").expect("just put");
+            assert_eq!(StringValue::new(entry.value).encoding().name(), name);
+        }
+    }
+}
