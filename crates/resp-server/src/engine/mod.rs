@@ -1,8 +1,12 @@
-//! All that the server is besides its sockets. (Being written; signatures first.)
-#![allow(missing_docs, clippy::todo, unused_variables)]
+//! All that the server is besides its sockets. (A stand-in that answers PING, ECHO, QUIT, SHUTDOWN and `+OK`.)
+#![allow(missing_docs)]
 
-use crate::keyspace::Keyspace;
+use std::collections::HashMap;
+
 use crate::proto::{CommandError, Limits};
+
+pub mod settings;
+pub use settings::{LogLevel, Settings};
 
 /// A client's number, as `CLIENT ID` tells it; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,48 +33,57 @@ pub struct Peer {
 }
 
 pub struct Engine {
-    pub keyspace: Keyspace,
+    settings: Settings,
+    clients: HashMap<ClientId, u64>,
+    next: u64,
+    now: Now,
     /// Set by SHUTDOWN: the event loop ends when it sees it.
     pub shutdown: bool,
 }
 
 impl Engine {
-    // pub fn new(settings: Settings, seed: [u64; 2], now: Now) -> Engine
-    pub fn set_now(&mut self, now: Now) {
-        todo!()
+    pub fn new(settings: Settings, _seed: [u64; 2], now: Now) -> Engine {
+        Engine { settings, clients: HashMap::new(), next: 0, now, shutdown: false }
     }
-    /// Registers a client, or says why not (`ERR max number of clients reached`).
-    pub fn connect(&mut self, peer: Peer) -> Result<ClientId, CommandError> {
-        todo!()
+    pub fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+    pub fn connect(&mut self, _peer: Peer) -> Result<ClientId, CommandError> {
+        if self.clients.len() >= self.settings.maxclients as usize {
+            return Err(CommandError::text_static("ERR max number of clients reached"));
+        }
+        self.next += 1;
+        self.clients.insert(ClientId(self.next), self.now.monotonic_us);
+        Ok(ClientId(self.next))
     }
     pub fn disconnect(&mut self, client: ClientId) {
-        todo!()
+        self.clients.remove(&client);
     }
-    /// What this client's requests may be at most right now.
-    pub fn limits(&self, client: ClientId) -> Limits {
-        todo!()
+    pub fn limits(&self, _client: ClientId) -> Limits {
+        Limits { bulk_len_max: self.settings.proto_max_bulk_len, ..Limits::default() }
     }
-    /// The buffers of a connection, for CLIENT LIST and the byte counts of INFO.
     pub fn note_io(
         &mut self,
         client: ClientId,
-        read_bytes: usize,
-        written_bytes: usize,
-        query_buffer_bytes: usize,
-        reply_bytes: usize,
+        _read_bytes: usize,
+        _written_bytes: usize,
+        _query_buffer_bytes: usize,
+        _reply_bytes: usize,
     ) {
-        todo!()
+        self.clients.insert(client, self.now.monotonic_us);
     }
-    /// One bounded round of the JOBS table: what is owed, or with `idle` anything useful. Whether there is more to do.
-    pub fn run_jobs(&mut self, idle: bool) -> bool {
-        todo!()
+    pub fn run_jobs(&mut self, _idle: bool) -> bool {
+        false
     }
-    /// Whether some job is in debt, so that the loop runs a round between two connections.
     pub fn in_debt(&self) -> bool {
-        todo!()
+        false
     }
-    /// Clients that have been silent for longer than the `timeout` setting, for the loop to close.
     pub fn idle_clients(&mut self) -> Vec<ClientId> {
-        todo!()
+        let timeout_us = u64::from(self.settings.timeout) * 1_000_000;
+        if timeout_us == 0 {
+            return Vec::new();
+        }
+        let now = self.now.monotonic_us;
+        self.clients.iter().filter(|(_, seen)| now - **seen > timeout_us).map(|(client, _)| *client).collect()
     }
 }
