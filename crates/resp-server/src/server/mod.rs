@@ -52,10 +52,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The runtime, or a signal handler, could not be set up.
-    #[error("cannot set up the event loop: {0}")]
+    #[error("cannot set up the event loop")]
     Runtime(#[source] io::Error),
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Address and port, or path.
         address: String,
