@@ -26,6 +26,8 @@ pub struct Batch {
     spans: Vec<Span>,
     /// For each request the index in `spans` one past its last argument.
     ends: Vec<u32>,
+    /// Room in which the parser splits an inline command: (start, length) of each word.
+    pub(super) words: Vec<(u32, u32)>,
 }
 
 impl Batch {
@@ -70,6 +72,18 @@ impl Batch {
     #[inline]
     pub fn end_request(&mut self) {
         self.ends.push(u32::try_from(self.spans.len()).expect("a batch holds fewer than 2^32 arguments"));
+    }
+
+    /// The list that arguments of the request being built are appended to, behind those of the complete requests.
+    #[inline]
+    pub(super) fn spans_mut(&mut self) -> &mut Vec<Span> {
+        &mut self.spans
+    }
+
+    /// Takes the arguments of the request being built out of the batch, which then holds complete requests only.
+    pub(super) fn take_open(&mut self) -> impl Iterator<Item = Span> + '_ {
+        let complete = self.ends.last().map_or(0, |&end| end as usize);
+        self.spans.drain(complete..)
     }
 
     /// The arguments of request `index`, over the `bytes` that were parsed.

@@ -5,8 +5,9 @@
 //! them (a map as a flat array, a double as a bulk string, and so on), which is the rule of Redis.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The version of the protocol that a client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,6 +230,77 @@ impl Reply {
         segments.chain([&self.tail[..]]).collect::<Vec<_>>().concat()
     }
 
+    /// Lends memory for what is written next, so that a reply that is sent at once allocates nothing. What the memory held
+    /// is forgotten. Without effect when the reply has memory of its own.
+    pub fn lend(&mut self, mut memory: Vec<u8>) {
+        if self.tail.capacity() == 0 {
+            memory.clear();
+            self.tail = memory;
+        }
+    }
+
+    /// Takes back the memory of a reply that is sent, lent or not; the reply then holds none.
+    ///
+    /// # Panics
+    ///
+    /// When something waits to be sent.
+    pub fn reclaim(&mut self) -> Vec<u8> {
+        assert!(self.is_empty(), "a reply that waits to be sent needs its memory");
+        self.queue = VecDeque::new();
+        std::mem::take(&mut self.tail)
+    }
+
+    /// Makes what was written since the last segment a segment of its own, once it is `len_min` bytes long: so that replies
+    /// which wait for a slow client do not gather in one list that is moved when it grows.
+    pub fn seal(&mut self, len_min: usize) {
+        if self.tail.len() >= len_min {
+            self.seal_tail();
+        }
+    }
+
+    /// Fills `slices` with what is to be sent next, `bytes_max` bytes at most, and returns how many slices and bytes
+    /// those are.
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> (usize, usize) {
+        let segments = self.queue.iter().map(|segment| &segment[..]).chain([&self.tail[..]]);
+        let mut count = 0;
+        let mut bytes = 0;
+        for (slice, segment) in slices.iter_mut().zip(segments.filter(|segment| !segment.is_empty())) {
+            if bytes == bytes_max {
+                break;
+            }
+            let len = segment.len().min(bytes_max - bytes);
+            *slice = IoSlice::new(&segment[..len]);
+            count += 1;
+            bytes += len;
+        }
+        (count, bytes)
+    }
+
+    /// Forgets the first `sent` bytes; they have been sent. O(segments that are done with).
+    ///
+    /// # Panics
+    ///
+    /// When fewer bytes wait.
+    pub fn advance(&mut self, mut sent: usize) {
+        assert!(sent <= self.len(), "what was sent was there to be sent");
+        if self.queue.is_empty() && sent == self.tail.len() {
+            self.tail.clear();
+            return;
+        }
+        if sent > self.queued_bytes {
+            self.seal_tail();
+        }
+        self.queued_bytes -= sent;
+        while let Some(first) = self.queue.front_mut() {
+            if sent < first.len() {
+                first.advance(sent);
+                break;
+            }
+            sent -= first.len();
+            self.queue.pop_front();
+        }
+    }
+
     #[inline]
     fn header(&mut self, kind: u8, value: i64) {
         self.tail.push(kind);
@@ -247,5 +319,62 @@ impl Reply {
             self.queued_bytes += self.tail.len();
             self.queue.push_back(Bytes::from(std::mem::take(&mut self.tail)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends all of the reply in writes of at most `step` bytes over at most `slices` slices.
+    fn drain(reply: &mut Reply, step: usize, slices: usize) -> Vec<u8> {
+        let mut sent = Vec::new();
+        while !reply.is_empty() {
+            let before = reply.len();
+            let mut room = vec![IoSlice::new(&[]); slices];
+            let (count, bytes) = reply.io_slices(&mut room, step);
+            assert!(bytes > 0 && bytes <= step);
+            assert_eq!(room[..count].iter().map(|slice| slice.len()).sum::<usize>(), bytes);
+            room[..count].iter().for_each(|slice| sent.extend_from_slice(slice));
+            reply.advance(bytes);
+            assert_eq!(reply.len(), before - bytes);
+        }
+        sent
+    }
+
+    #[test]
+    fn replies_leave_in_order_whatever_a_write_takes() {
+        for step in [1, 2, 3, 7, 100] {
+            for slices in [1, 2, 16] {
+                let mut reply = Reply::new();
+                reply.ok();
+                reply.bulk_by_reference(6, ["abc", "", "def"].into_iter().map(|piece| Bytes::from(piece)));
+                reply.seal(100);
+                reply.integer(7);
+                reply.seal(1);
+                reply.null();
+                let sent = drain(&mut reply, step, slices);
+                assert_eq!(sent, b"+OK\r\n$6\r\nabcdef\r\n:7\r\n$-1\r\n");
+                assert_eq!(reply.queued_bytes, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn lent_memory_comes_back_when_all_is_sent() {
+        let mut reply = Reply::new();
+        reply.lend(Vec::with_capacity(1000));
+        reply.ok();
+        assert_eq!(drain(&mut reply, 1000, 4), b"+OK\r\n");
+        assert_eq!(reply.reclaim().capacity(), 1000);
+        assert_eq!(reply.tail.capacity(), 0);
+    }
+
+    #[test]
+    fn memory_is_not_lent_over_a_reply_that_waits() {
+        let mut reply = Reply::new();
+        reply.ok();
+        reply.lend(Vec::with_capacity(1000));
+        assert_eq!(drain(&mut reply, 1000, 4), b"+OK\r\n");
     }
 }

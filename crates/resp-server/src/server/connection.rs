@@ -1,0 +1,410 @@
+//! A client's connection: a task that reads, parses, lets the engine execute, and writes, a *turn* at a time.
+//!
+//! ```text
+//!  socket -> desk.scratch --parse--> desk.batch --execute--> reply -> socket
+//!               |  ^                                           |
+//!               v  |  what is left of an incomplete request    v  what the socket did not take
+//!              query (long: the socket is read into it)      reply (segments)
+//! ```
+//!
+//! 1. A turn reads at most [`SCRATCH`] bytes (or [`LONG_READ`] of a long request), works on its requests for about
+//!    [`TURN_US`], and writes at most [`WRITE_MAX`] bytes; then the others have theirs.
+//! 2. All replies of a turn leave with one write. A request alone costs two system calls: a read that did not fill its buffer
+//!    is not followed by another.
+//! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
+//! 4. The query buffer grows with what has arrived, never with what was announced: to at most twice that, or by
+//!    [`LONG_ROOM`].
+//! 5. What a client does not take of its replies stops it being read at [`UNSENT_MAX`]; until then it may go on sending, as a client
+//!    that writes a long pipeline before it reads the first reply does.
+//! 6. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::Shared;
+use super::stream::Stream;
+use crate::dispatch;
+use crate::engine::ClientId;
+use crate::proto::{Batch, Parser, Reply};
+
+/// Bytes of the buffer that connections read into.
+const SCRATCH: usize = 64 * 1024;
+/// What is kept of an incomplete request goes through the scratch buffer again up to this length. Longer ones stay, and the
+/// socket is read into them.
+const SHORT: usize = 16 * 1024;
+/// Bytes that a turn reads of a long request: 20 to 60 us.
+const LONG_READ: usize = 256 * 1024;
+/// Bytes by which a long request's buffer may grow beyond what has arrived.
+const LONG_ROOM: usize = 4 * 1024 * 1024;
+/// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
+const REQUEST_MAX: usize = 1024 * 1024 * 1024;
+/// Requests parsed before they are executed.
+const BATCH_MAX: usize = 128;
+/// Microseconds after which a turn takes no further batch.
+const TURN_US: u64 = 300;
+/// Bytes that a turn writes.
+const WRITE_MAX: usize = 256 * 1024;
+/// Segments of one write.
+const WRITE_SEGMENTS: usize = 64;
+/// Bytes of replies that wait before they become a segment.
+const SEGMENT: usize = 64 * 1024;
+/// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
+/// before it reads any reply stands still at this point, so it is large.
+const UNSENT_MAX: usize = 64 * 1024 * 1024;
+/// Reply memory that is kept for the next turn, in bytes.
+const REPLY_MEMORY_MAX: usize = 256 * 1024;
+
+/// The buffers of whichever connection has its turn; between turns nothing in them matters.
+pub(super) struct Desk {
+    scratch: Box<[u8]>,
+    batch: Batch,
+    reply_memory: Vec<u8>,
+}
+
+impl Desk {
+    pub(super) fn new() -> Desk {
+        Desk {
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            batch: Batch::new(),
+            reply_memory: Vec::with_capacity(16 * 1024),
+        }
+    }
+}
+
+/// A client's connection, and what is under way on it.
+pub(super) struct Connection {
+    stream: Stream,
+    client: ClientId,
+    shared: Rc<Shared>,
+    parser: Parser,
+    /// What arrived and is not executed; begins with a request.
+    query: Vec<u8>,
+    /// Requests at the front of `query` that are parsed and not executed.
+    held: Option<Box<Held>>,
+    reply: Reply,
+    /// Bytes written since the engine was told.
+    written: usize,
+    phase: Phase,
+    /// Whether it counts among `shared.unsent`.
+    counted_unsent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// What is in the query buffer, if anything, is incomplete.
+    Reading,
+    /// There may be complete requests in the query buffer.
+    Working,
+    /// The replies go out, then the connection closes.
+    Closing,
+}
+
+/// A batch that the engine left before its end.
+struct Held {
+    batch: Batch,
+    /// The first request that is not executed.
+    next: usize,
+    /// Bytes of the whole batch.
+    taken: usize,
+}
+
+/// What came of a turn.
+enum Turn {
+    /// There is more to do, and the others come first.
+    Over,
+    /// The connection has ended.
+    Closed,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 256, "an idle connection is small");
+
+/// What came of working on bytes.
+struct Worked {
+    /// Bytes at the front that are done with.
+    taken: usize,
+    /// Whether there may be complete requests behind them.
+    unfinished: bool,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(mut connection: Connection) {
+    while let Turn::Over = poll_fn(|cx| connection.poll_turn(cx)).await {
+        // Ready tasks come first, and then the system is asked for events, before this task goes on.
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, client: ClientId, shared: Rc<Shared>) -> Connection {
+        Connection {
+            stream,
+            client,
+            shared,
+            parser: Parser::new(),
+            query: Vec::new(),
+            held: None,
+            reply: Reply::new(),
+            written: 0,
+            phase: Phase::Reading,
+            counted_unsent: false,
+        }
+    }
+
+    /// Goes on until a turn is over, or until the socket has to be waited for.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let mut used_up = false;
+        loop {
+            let mut waits = false;
+            if !self.reply.is_empty() {
+                match self.poll_send(cx) {
+                    Poll::Ready(Ok(())) if !self.reply.is_empty() => return Poll::Ready(Turn::Over),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Turn::Closed),
+                    Poll::Pending => waits = true,
+                }
+            }
+            self.count_unsent(waits);
+            if self.phase == Phase::Closing || self.shared.ending.get() {
+                return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
+            }
+            if self.reply.len() > UNSENT_MAX {
+                return Poll::Pending;
+            }
+            if used_up {
+                return Poll::Ready(Turn::Over);
+            }
+            used_up = match self.phase {
+                Phase::Working => {
+                    self.work_on_query();
+                    true
+                }
+                _ => match ready!(self.poll_receive(cx)) {
+                    Ok(filled) => filled,
+                    Err(_) => return Poll::Ready(Turn::Closed),
+                },
+            } || self.phase == Phase::Working;
+        }
+    }
+
+    /// Writes what waits, up to the bound of a turn. Ready with all written, or with the bound reached.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut room = WRITE_MAX;
+        while room > 0 && !self.reply.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
+            let (count, _) = self.reply.io_slices(&mut slices, room);
+            let Poll::Ready(sent) = self.stream.poll_write_slices(cx, &slices[..count]) else {
+                self.reply.seal(SEGMENT);
+                return Poll::Pending;
+            };
+            let sent = sent?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.reply.advance(sent);
+            self.written += sent;
+            room -= sent;
+        }
+        if self.reply.is_empty() {
+            let memory = self.reply.reclaim();
+            if memory.capacity() <= REPLY_MEMORY_MAX {
+                self.shared.desk.borrow_mut().reply_memory = memory;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once and works on what there is then. Whether the read filled its room, so that more may be there.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.query.len() <= SHORT { self.poll_receive_short(cx) } else { self.poll_receive_long(cx) }
+    }
+
+    /// Reads into the scratch buffer, behind what is kept of an incomplete request.
+    fn poll_receive_short(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let kept = self.query.len();
+        if kept > 0 {
+            // Before anything is copied.
+            ready!(self.stream.poll_read_ready(cx))?;
+        }
+        let shared = Rc::clone(&self.shared);
+        let desk = &mut *shared.desk.borrow_mut();
+        desk.scratch[..kept].copy_from_slice(&self.query);
+        let mut room = ReadBuf::new(&mut desk.scratch[kept..]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+        let received = room.filled().len();
+        let filled = room.remaining() == 0;
+        if received == 0 {
+            self.phase = Phase::Closing;
+            return Poll::Ready(Ok(false));
+        }
+        let bytes = &mut desk.scratch[..kept + received];
+        let worked = self.work(bytes, received, &mut desk.batch, &mut desk.reply_memory);
+        let rest = &bytes[worked.taken..];
+        if rest.is_empty() {
+            self.query = Vec::new();
+        } else {
+            self.query.clear();
+            self.query.extend_from_slice(rest);
+        }
+        self.note_phase(&worked);
+        Poll::Ready(Ok(filled))
+    }
+
+    /// Reads into the query buffer, which holds the beginning of a long request.
+    fn poll_receive_long(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        let have = self.query.len();
+        let missing = self.parser.needed().map(|needed| needed - have);
+        if have + missing.unwrap_or(1) > REQUEST_MAX {
+            tracing::warn!(
+                "closing the connection of client {}: its request is over {REQUEST_MAX} bytes",
+                self.client.0
+            );
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
+        let read_max = missing.unwrap_or(SCRATCH).min(LONG_READ);
+        if self.query.capacity() - have < read_max {
+            match missing {
+                Some(missing) => self.query.reserve_exact(missing.min(have.max(LONG_ROOM))),
+                None => self.query.reserve(read_max),
+            }
+        }
+        let received = {
+            let mut room = (&mut self.query).limit(read_max);
+            ready!(pin!(self.stream.read_buf(&mut room)).poll(cx))?
+        };
+        if received == 0 {
+            self.phase = Phase::Closing;
+            return Poll::Ready(Ok(false));
+        }
+        if missing.is_some_and(|missing| received < missing) {
+            let mut engine = self.shared.engine.borrow_mut();
+            engine.set_now(self.shared.clock.now());
+            engine.note_io(
+                self.client,
+                received,
+                std::mem::take(&mut self.written),
+                self.query.len(),
+                self.reply.len(),
+            );
+        } else {
+            self.work_on_query_with(received);
+        }
+        Poll::Ready(Ok(received == read_max))
+    }
+
+    fn work_on_query(&mut self) {
+        self.work_on_query_with(0);
+    }
+
+    /// Works on the query buffer, whose last `received` bytes are new, and drops what is done with.
+    fn work_on_query_with(&mut self, received: usize) {
+        let shared = Rc::clone(&self.shared);
+        let desk = &mut *shared.desk.borrow_mut();
+        let mut query = std::mem::take(&mut self.query);
+        let worked = self.work(&mut query, received, &mut desk.batch, &mut desk.reply_memory);
+        if worked.taken < query.len() {
+            query.drain(..worked.taken);
+            if query.len() <= SHORT {
+                query.shrink_to_fit();
+            }
+            self.query = query;
+        }
+        self.note_phase(&worked);
+    }
+
+    fn note_phase(&mut self, worked: &Worked) {
+        if self.phase != Phase::Closing {
+            self.phase = if worked.unfinished { Phase::Working } else { Phase::Reading };
+        }
+    }
+
+    /// Parses and executes requests at the front of `bytes`, until there are no more or the turn is over.
+    /// The last `received` bytes are new. Replies are written to `memory`, which is given back if there are none.
+    fn work(&mut self, bytes: &mut [u8], received: usize, batch: &mut Batch, memory: &mut Vec<u8>) -> Worked {
+        let shared = Rc::clone(&self.shared);
+        let engine = &mut *shared.engine.borrow_mut();
+        let now = shared.clock.now();
+        engine.set_now(now);
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.len());
+        shared.turns.set(shared.turns.get() + 1);
+        if self.reply.is_empty() {
+            self.reply.lend(std::mem::take(memory));
+        }
+
+        let mut taken = 0;
+        let mut held = self.held.take();
+        let unfinished = loop {
+            let (current, from, len) = match &mut held {
+                Some(held) => (&mut held.batch, held.next, held.taken),
+                None => match self.parser.parse(&mut bytes[taken..], batch, BATCH_MAX, &engine.limits(self.client)) {
+                    Ok(len) => (&mut *batch, 0, len),
+                    Err(error) => {
+                        self.reply.error(&error.text());
+                        self.phase = Phase::Closing;
+                        break false;
+                    }
+                },
+            };
+            if current.is_empty() {
+                taken += len;
+                break false;
+            }
+            let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
+            if executed.close {
+                self.phase = Phase::Closing;
+                break false;
+            }
+            let next = from + executed.requests;
+            if next < current.len() {
+                self.held = Some(match held {
+                    Some(held) => Box::new(Held { next, ..*held }),
+                    None => Box::new(Held { batch: std::mem::take(batch), next, taken: len }),
+                });
+                break true;
+            }
+            held = None;
+            taken += len;
+            if taken == bytes.len() {
+                break false;
+            }
+            if shared.clock.monotonic_us() - now.monotonic_us > TURN_US {
+                break true;
+            }
+        };
+        if engine.in_debt() {
+            engine.run_jobs(false);
+        }
+        if engine.shutdown {
+            shared.end.notify_one();
+        }
+        if self.reply.is_empty() {
+            *memory = self.reply.reclaim();
+        }
+        Worked { taken, unfinished }
+    }
+
+    /// Keeps count of the connections whose client has not taken all its replies.
+    fn count_unsent(&mut self, waits: bool) {
+        if waits != self.counted_unsent {
+            self.counted_unsent = waits;
+            let unsent = &self.shared.unsent;
+            unsent.set(if waits { unsent.get() + 1 } else { unsent.get() - 1 });
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.count_unsent(false);
+        self.shared.tasks.borrow_mut().remove(&self.client);
+        let mut engine = self.shared.engine.borrow_mut();
+        engine.note_io(self.client, 0, self.written, 0, 0);
+        engine.disconnect(self.client);
+    }
+}

@@ -1,0 +1,66 @@
+//! Background work: compaction, expiry and whatever else the engine's jobs are, and clients that have been silent too long.
+//!
+//! | the loop is | what runs |
+//! |---|---|
+//! | idle | one bounded round of useful work after another, each after a look for new events, until there is none |
+//! | busy | what is owed, after a batch (see the connection's turn); and here one round every 10 ms |
+//! | asleep | a round after 10 ms, then less and less often, down to 10 a second |
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Shared;
+
+/// Between two rounds while something happens.
+const TICK: Duration = Duration::from_millis(10);
+/// Between two rounds while nothing does. A key is gone 100 ms after it is due.
+const TICK_ASLEEP: Duration = Duration::from_millis(100);
+/// Between two searches for silent clients, in microseconds.
+const IDLE_CLIENTS_US: u64 = 1_000_000;
+
+/// Runs for as long as the server does.
+pub(super) async fn run(shared: Rc<Shared>) {
+    let mut tick = TICK;
+    let mut clients_due_us = 0;
+    loop {
+        let turns_before = shared.turns.get();
+        tokio::time::sleep(tick).await;
+        shared.clock.adjust();
+
+        let turns = shared.turns.get();
+        let mut awake = turns != turns_before;
+        // Until there is nothing to do, or a connection has had a turn: the rest waits for the next tick.
+        while round(&shared) {
+            awake = true;
+            tokio::task::yield_now().await;
+            if shared.turns.get() != turns {
+                break;
+            }
+        }
+        tick = if awake { TICK } else { (tick * 2).min(TICK_ASLEEP) };
+
+        let now_us = shared.clock.monotonic_us();
+        if now_us >= clients_due_us {
+            clients_due_us = now_us + IDLE_CLIENTS_US;
+            end_idle_clients(&shared);
+        }
+    }
+}
+
+/// One bounded round of whatever the engine can usefully do; whether there is more to do.
+fn round(shared: &Shared) -> bool {
+    let mut engine = shared.engine.borrow_mut();
+    engine.set_now(shared.clock.now());
+    engine.run_jobs(true)
+}
+
+fn end_idle_clients(shared: &Shared) {
+    let silent = shared.engine.borrow_mut().idle_clients();
+    let tasks = shared.tasks.borrow();
+    for client in silent {
+        if let Some(task) = tasks.get(&client) {
+            tracing::debug!("closing the connection of client {}: it has been silent for too long", client.0);
+            task.abort();
+        }
+    }
+}
