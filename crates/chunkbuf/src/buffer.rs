@@ -636,3 +636,6 @@ impl<'a> Iterator for Pieces<'a> {
         Some(piece)
     }
 }
+
+#[cfg(test)]
+mod tests;

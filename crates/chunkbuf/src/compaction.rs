@@ -462,3 +462,6 @@ struct Moving {
     flags: Flags,
     hash: u64,
 }
+
+#[cfg(test)]
+mod tests;
