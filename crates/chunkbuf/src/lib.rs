@@ -58,3 +58,8 @@ pub use compaction::Budget;
 pub use entry::{KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
 pub use location::{Generation, Location, Offset};
 pub use store::{Entry, Key, MapId, Options, PutError, Store, Usage};
+
+/// The examples of the crate's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
