@@ -1,1 +1,3 @@
 //! Sockets, timers and signals.
+
+pub mod host;
