@@ -252,7 +252,7 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Resul
 const RANDOMKEY: CommandSpec = CommandSpec {
     name: "randomkey",
     arity: Arity::Exactly(1),
-    flags: &[Flag::Readonly],
+    flags: &[Flag::Readonly, Flag::TouchesArbitraryKeys],
     keys: &[],
     run: Run::Keys(randomkey),
     doc: Doc {
@@ -261,7 +261,7 @@ const RANDOMKEY: CommandSpec = CommandSpec {
         complexity: "O(1)",
         syntax: "",
         acl: &[AclCategory::Keyspace],
-        tips: &["request_policy:all_shards", "nondeterministic_output"],
+        tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
         ..Doc::of(Group::Generic)
     },
 };
@@ -333,7 +333,7 @@ impl<'a> Pattern<'a> {
 const SCAN: CommandSpec = CommandSpec {
     name: "scan",
     arity: Arity::AtLeast(2),
-    flags: &[Flag::Readonly],
+    flags: &[Flag::Readonly, Flag::TouchesArbitraryKeys],
     keys: &[],
     run: Run::Keys(scan),
     doc: Doc {
@@ -342,7 +342,7 @@ const SCAN: CommandSpec = CommandSpec {
         complexity: "O(COUNT) a call, O(N) for all calls until the cursor is 0.",
         syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
         acl: &[AclCategory::Keyspace],
-        tips: &["nondeterministic_output", "request_policy:special"],
+        tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
         ..Doc::of(Group::Generic)
     },
 };

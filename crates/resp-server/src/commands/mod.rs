@@ -58,3 +58,88 @@ pub(crate) fn reply_help(reply: &mut Reply, container: &str, lines: &[&str]) {
     reply.simple("HELP");
     reply.simple("    Shows this text.");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Redis 7.4 says of the commands that we have: name, arity, since, group, flags, named categories, tips.
+    const REDIS: &str = include_str!("../../tests/data/commands.csv");
+
+    /// Our rows with their full names, subcommands included.
+    fn rows() -> impl Iterator<Item = (String, &'static CommandSpec)> {
+        all().flat_map(|spec| {
+            let subcommands = spec.subcommands().iter();
+            let subcommands = subcommands.map(|&sub| (format!("{}|{}", spec.name, sub.name), sub));
+            std::iter::once((spec.name.to_owned(), spec)).chain(subcommands)
+        })
+    }
+
+    #[test]
+    fn every_row_says_what_redis_says_of_the_command() {
+        let mut known = 0;
+        for line in REDIS.lines().skip(1) {
+            let [name, arity, since, group, flags, categories, tips] = line.split(',').collect::<Vec<_>>()[..] else {
+                panic!("seven fields in {line}");
+            };
+            let (_, spec) = find(name.as_bytes()).unwrap_or_else(|| panic!("there is no {name}"));
+            known += 1;
+            assert_eq!(spec.arity.printed().to_string(), arity, "arity of {name}");
+            assert_eq!(spec.doc.since, since, "{name}");
+            assert_eq!(spec.doc.group.name(), group, "{name}");
+            let plain = |text: &str| text.to_ascii_lowercase().replace('_', "");
+            let mut ours: Vec<String> = spec.flags.iter().map(|flag| plain(&format!("{flag:?}"))).collect();
+            ours.sort();
+            let mut theirs: Vec<String> = flags.split_whitespace().map(plain).collect();
+            theirs.sort();
+            assert_eq!(ours, theirs, "flags of {name}");
+            let mut named = categories.split_whitespace().map(plain);
+            assert!(
+                named.all(|category| spec.categories().any(|ours| ours.name() == category)),
+                "{name} is not in all of {categories}"
+            );
+            let named: Vec<String> = categories.split_whitespace().map(plain).collect();
+            let implied = |category: AclCategory| {
+                use AclCategory::{Admin, Blocking, Dangerous, Fast, Pubsub, Read, Slow, Write};
+                matches!(category, Admin | Blocking | Dangerous | Fast | Pubsub | Read | Slow | Write)
+            };
+            for category in spec.categories().filter(|&category| !implied(category)) {
+                assert!(named.contains(&category.name().to_owned()), "{name} is in {category:?}");
+            }
+            let mut ours: Vec<&str> = spec.doc.tips.to_vec();
+            let mut theirs: Vec<&str> = tips.split_whitespace().collect();
+            ours.sort_unstable();
+            theirs.sort_unstable();
+            assert_eq!(ours, theirs, "tips of {name}");
+        }
+        assert_eq!(known, rows().count(), "every row is compared");
+    }
+
+    #[test]
+    fn every_row_is_documented() {
+        for (name, spec) in rows() {
+            assert!(spec.doc.summary.ends_with('.'), "{name}: a summary is a sentence");
+            assert!(!spec.doc.complexity.is_empty(), "{name}");
+            assert!(!spec.name.chars().any(|letter| letter.is_ascii_uppercase()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_row_with_keys_writes_or_reads() {
+        for (name, spec) in rows() {
+            let touches = spec.is(Flag::Write) || spec.is(Flag::Readonly);
+            assert!(spec.keys.is_empty() || touches, "{name}");
+            assert!(!(spec.is(Flag::Write) && spec.is(Flag::Readonly)), "{name}");
+            assert!(spec.is(Flag::Write) || !spec.is(Flag::DenyOom), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let mut names: Vec<String> = rows().map(|(name, _)| name).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

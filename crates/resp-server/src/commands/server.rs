@@ -43,12 +43,20 @@ const CONFIG_GET: CommandSpec = CommandSpec {
     },
 };
 
+/// A name without a wildcard is told back as it was written, as Redis does: clients look their own spelling up in the reply.
 fn config_get(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let asked: Vec<&Setting> =
-        SETTINGS.iter().filter(|setting| args.from(2).any(|pattern| setting.matches(pattern))).collect();
+    let mut asked: Vec<(&[u8], &Setting)> = Vec::new();
+    for pattern in args.from(2) {
+        let is_name = !pattern.iter().any(|byte| b"[*?".contains(byte));
+        for setting in SETTINGS.iter().filter(|setting| setting.matches(pattern)) {
+            if !asked.iter().any(|(_, other)| std::ptr::eq(*other, setting)) {
+                asked.push((if is_name { pattern } else { setting.name.as_bytes() }, setting));
+            }
+        }
+    }
     reply.map(asked.len());
-    for setting in asked {
-        reply.bulk(setting.name.as_bytes());
+    for (name, setting) in asked {
+        reply.bulk(name);
         reply.bulk(&setting.print(context.engine.settings()));
     }
     Ok(Flow::Done)

@@ -453,7 +453,6 @@ const MSETNX: CommandSpec = CommandSpec {
         since: "1.0.1",
         complexity: "O(N) in the number of keys.",
         syntax: "key value [key value ...]",
-        tips: &["request_policy:multi_shard", "response_policy:agg_min"],
         ..Doc::of(Group::String)
     },
 };
@@ -585,7 +584,7 @@ const INCRBYFLOAT: CommandSpec = CommandSpec {
         summary: "Adds to a number with decimal places.",
         since: "2.6.0",
         complexity: "O(1)",
-        syntax: "key increment",
+        syntax: "key increment:double",
         ..Doc::of(Group::String)
     },
 };

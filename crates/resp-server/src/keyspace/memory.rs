@@ -2,6 +2,10 @@
 
 use super::Db;
 
+/// The most that a key is charged for the index, in bytes. The index takes about 10 bytes a key; with few keys most of it is
+/// room for more of them, which is no key's share.
+const INDEX_BYTES_MAX: u64 = 16;
+
 impl Db<'_> {
     /// Bytes that a key and its value take: the entry with its header, and the key's share of the index. `None` if the key is
     /// not there. Cost: O(databases), whatever the value's length.
@@ -15,6 +19,6 @@ impl Db<'_> {
         let index = store.usage().index;
         let index_bytes = index.page_bytes + index.header_bytes + index.directory_bytes;
         let keys: u64 = self.keyspace.databases.iter().map(|database| store.len(database.map)).sum();
-        Some(entry_bytes + index_bytes.div_ceil(keys.max(1)))
+        Some(entry_bytes + index_bytes.div_ceil(keys.max(1)).min(INDEX_BYTES_MAX))
     }
 }

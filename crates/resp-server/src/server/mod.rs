@@ -16,7 +16,7 @@
 //! * [`listener`]: TCP and Unix sockets, and what an accepted connection is set to.
 //! * [`connection`]: a client's turn.
 //! * [`jobs`]: background work, in idle time and when it is owed.
-//! * [`clock`], [`signals`], [`descriptors`]: the process's surroundings.
+//! * [`clock`], [`signals`], [`descriptors`], [`host`]: the process's surroundings.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ use connection::Desk;
 mod clock;
 mod connection;
 mod descriptors;
+mod host;
 mod jobs;
 mod listener;
 mod signals;
@@ -101,6 +102,7 @@ struct Shared {
 pub struct Server {
     settings: Settings,
     sockets: Vec<listener::Socket>,
+    config_file: String,
 }
 
 impl Server {
@@ -113,7 +115,12 @@ impl Server {
     pub fn bind(mut settings: Settings) -> Result<Server, ServerError> {
         descriptors::make_room_for_clients(&mut settings);
         let sockets = listener::bind(&settings)?;
-        Ok(Server { settings, sockets })
+        Ok(Server { settings, sockets, config_file: String::new() })
+    }
+
+    /// Tells INFO which file the settings came from.
+    pub fn with_config_file(self, path: String) -> Server {
+        Server { config_file: path, ..self }
     }
 
     /// Where the server listens: addresses with ports, and the path of the Unix socket.
@@ -132,7 +139,7 @@ impl Server {
             .event_interval(TURNS_PER_LOOK)
             .build_local(LocalOptions::default())
             .map_err(ServerError::Runtime)?;
-        runtime.block_on(serve(self.settings, self.sockets))
+        runtime.block_on(serve(self))
     }
 }
 
@@ -145,11 +152,13 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
     Server::bind(settings)?.run()
 }
 
-async fn serve(settings: Settings, sockets: Vec<listener::Socket>) -> Result<(), ServerError> {
+async fn serve(server: Server) -> Result<(), ServerError> {
+    let Server { settings, sockets, config_file } = server;
     let mut signals = signals::Signals::new().map_err(ServerError::Runtime)?;
     let clock = Clock::new();
     let keepalive = Duration::from_secs(settings.tcp_keepalive.into());
-    let engine = Engine::new(settings, random_seed(), clock.now());
+    let mut engine = Engine::new(settings, random_seed(), clock.now());
+    engine.host = host::of_this_process(config_file);
     let shared = Rc::new(Shared {
         engine: RefCell::new(engine),
         clock,

@@ -1,0 +1,78 @@
+//! What the process knows of itself and of its machine, for INFO: read from Linux's `/proc`.
+//!
+//! What cannot be read is told as nothing: 0, or an empty text.
+
+use std::fs::read_to_string;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use crate::engine::Host;
+
+/// What this process knows of itself. `config_file` is the path of its configuration file, empty if it has none.
+pub(super) fn of_this_process(config_file: String) -> Host {
+    LazyLock::force(&BEGAN);
+    let executable = std::env::current_exe().unwrap_or_default();
+    Host {
+        process_id: std::process::id(),
+        executable: executable.to_string_lossy().into_owned(),
+        config_file,
+        os: operating_system(),
+        system_memory_bytes: kibibytes("/proc/meminfo", "MemTotal:"),
+        resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
+        cpu_us,
+        clock_ns: || BEGAN.elapsed().as_nanos() as u64,
+    }
+}
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// `Linux 6.1.0 x86_64`
+fn operating_system() -> String {
+    let word = |name: &str| {
+        let text = read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    format!("{} {} {}", word("ostype"), word("osrelease"), std::env::consts::ARCH)
+}
+
+/// The bytes that a line of a file tells in KiB: `VmRSS:      6504 kB`.
+fn kibibytes(path: &str, field: &str) -> u64 {
+    let text = read_to_string(path).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
+}
+
+/// Microseconds of processor time, as user and in the system.
+fn cpu_us() -> (u64, u64) {
+    // Linux tells them in ticks of a hundredth of a second, whatever the kernel's own tick is.
+    const TICK_US: u64 = 10_000;
+    let stat = read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name, in parentheses, may hold anything; utime and stime are the 12th and 13th field behind it.
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+    let mut ticks = behind_name.split_whitespace().skip(11).map(|field| field.parse().unwrap_or(0));
+    let mut next_us = || ticks.next().unwrap_or(0) * TICK_US;
+    (next_us(), next_us())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        let host = of_this_process("evenkeel.conf".to_owned());
+        assert_eq!(host.process_id, std::process::id());
+        assert!(host.os.starts_with("Linux "), "{}", host.os);
+        let resident_bytes = (host.resident_bytes)();
+        assert!(resident_bytes > 0 && resident_bytes < host.system_memory_bytes);
+        let before = (host.clock_ns)();
+        let spent = || {
+            let (user_us, system_us) = (host.cpu_us)();
+            user_us + system_us
+        };
+        let begun_us = spent();
+        while spent() == begun_us {}
+        assert!((host.clock_ns)() > before);
+    }
+}
