@@ -96,7 +96,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             port: 6379,
-            bind: vec!["*".to_owned(), "-::*".to_owned()],
+            bind: vec!["127.0.0.1".to_owned(), "-::1".to_owned()],
             unixsocket: String::new(),
             unixsocketperm: 0,
             tcp_backlog: 511,
