@@ -59,7 +59,7 @@ const QUIT: CommandSpec = CommandSpec {
     run: Run::Keys(quit),
     doc: Doc {
         summary: "Closes the connection once the replies before it are sent.",
-        deprecated: Some(("7.2.0", "just closing the connection")),
+        deprecated: Some(("7.2.0", "closing the connection")),
         ..Doc::of(Group::Connection)
     },
 };

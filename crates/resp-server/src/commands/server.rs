@@ -79,7 +79,7 @@ const CONFIG_SET: CommandSpec = CommandSpec {
 };
 
 fn config_set(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
@@ -95,6 +95,16 @@ fn config_set(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> 
             }
         })
     })?;
+    let clients_max = context.engine.host.clients_max;
+    if settings.maxclients > context.engine.settings().maxclients.max(clients_max) {
+        return Err(CommandError::Bytes(
+            format!(
+                "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to \
+                 handle the specified number of clients, try with {clients_max}"
+            )
+            .into_bytes(),
+        ));
+    }
     context.engine.change_settings(settings);
     reply.ok();
     Ok(Flow::Done)

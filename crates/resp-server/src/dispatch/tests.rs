@@ -322,11 +322,11 @@ fn a_turn_ends_with_its_budget_and_goes_on_where_it_ended() {
     assert_eq!((reply.len(), executed.requests), (1024 * 7, 1024));
 
     let large = format!("echo {}", "x".repeat(100_000));
-    let (_, executed) = server.batch(&vec![&large[..]; 10]);
+    let (_, executed) = server.batch(&[&large[..]; 10]);
     assert_eq!(executed.requests, 3, "256 KiB of requests are reached by the third");
 
     server.ask(&format!("set k {}", "x".repeat(400_000)));
-    let (_, executed) = server.batch(&vec!["get k"; 10]);
+    let (_, executed) = server.batch(&["get k"; 10]);
     assert_eq!(executed.requests, 3, "1 MiB of replies is reached by the third");
 }
 
@@ -381,6 +381,15 @@ fn settings_are_told_and_changed_as_redis_does() {
             &failed("notify-keyspace-events", "keyspace events are not available in this version"),
         ),
     ]);
+    server.engine.host.clients_max = 20_000;
+    server.check(&[("config set maxclients 20000", OK)]);
+    server.check_errors(&[(
+        "config set timeout 7 maxclients 20001",
+        &failed(
+            "maxclients",
+            "The operating system is not able to handle the specified number of clients, try with 20000",
+        ),
+    )]);
     assert!(server.ask("config get timeout").ends_with("$1\r\n5\r\n"), "what failed changed nothing");
 }
 

@@ -84,6 +84,8 @@ pub struct Host {
     pub os: String,
     /// Bytes of memory that the machine has.
     pub system_memory_bytes: u64,
+    /// Clients that the process has file descriptors for: CONFIG SET does not take `maxclients` beyond it.
+    pub clients_max: u32,
     /// Bytes of memory that the process has resident.
     pub resident_bytes: fn() -> u64,
     /// Microseconds of processor time that the process has taken: as user, in the system.
@@ -101,6 +103,7 @@ impl Default for Host {
             config_file: String::new(),
             os: String::new(),
             system_memory_bytes: 0,
+            clients_max: u32::MAX,
             resident_bytes: || 0,
             cpu_us: || (0, 0),
             clock_ns: || 0,

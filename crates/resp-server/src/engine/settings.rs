@@ -22,7 +22,7 @@ pub struct Settings {
     pub unixsocketperm: u32,
     /// Length of the queue of connections that are not accepted yet.
     pub tcp_backlog: u32,
-    /// Seconds of silence after which the system probes a connection; 0: never. Concerns connections accepted from now on.
+    /// Seconds of silence after which the system probes a connection; 0: never.
     pub tcp_keepalive: u32,
     /// Seconds of silence after which a client is disconnected; 0: never.
     pub timeout: u32,
@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
     row("unixsocket", AtStart, Text(|s| &s.unixsocket, |s, v| s.unixsocket = v)),
     row("unixsocketperm", AtStart, Integer(Octal, 0, 0o777, |s| s.unixsocketperm.into(), |s, v| s.unixsocketperm = v as u32)),
     row("tcp-backlog", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_backlog.into(), |s, v| s.tcp_backlog = v as u32)),
-    row("tcp-keepalive", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
+    row("tcp-keepalive", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
     row("timeout", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.timeout.into(), |s, v| s.timeout = v as u32)),
     row("maxclients", AnyTime, Integer(Plain, 1, u32::MAX as i128, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32)),
     row("protected-mode", AnyTime, Bool(|s| s.protected_mode, |s, v| s.protected_mode = v)),

@@ -18,6 +18,7 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         config_file,
         os: operating_system(),
         system_memory_bytes: kibibytes("/proc/meminfo", "MemTotal:"),
+        clients_max: clients_max(),
         resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
         cpu_us,
         clock_ns: || BEGAN.elapsed().as_nanos() as u64,
@@ -43,6 +44,15 @@ fn kibibytes(path: &str, field: &str) -> u64 {
     number.unwrap_or(0) * 1024
 }
 
+/// Clients that there are file descriptors for, beside those that the server itself needs.
+fn clients_max() -> u32 {
+    const RESERVED: u32 = 32;
+    let limits = read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft_limit = files.and_then(|limits| limits.split_whitespace().next()?.parse::<u32>().ok());
+    soft_limit.map_or(u32::MAX, |files| files.saturating_sub(RESERVED))
+}
+
 /// Microseconds of processor time, as user and in the system.
 fn cpu_us() -> (u64, u64) {
     // Linux tells them in ticks of a hundredth of a second, whatever the kernel's own tick is.
@@ -64,6 +74,7 @@ mod tests {
         let host = of_this_process("evenkeel.conf".to_owned());
         assert_eq!(host.process_id, std::process::id());
         assert!(host.os.starts_with("Linux "), "{}", host.os);
+        assert!(host.clients_max > 0);
         let resident_bytes = (host.resident_bytes)();
         assert!(resident_bytes > 0 && resident_bytes < host.system_memory_bytes);
         let before = (host.clock_ns)();
