@@ -1,8 +1,8 @@
 //! What runs in the background: a row a job.
 //!
-//! A job is stepped, never run to its end: [`run`] gives each job that is in debt one bounded step, so that each moves on in
-//! every round and none takes more than its share. Steps are bounded in bytes and entries, which is deterministic; how many
-//! rounds fit between two connections is the event loop's business.
+//! A job is stepped, never run to its end: a round ([`Engine::run_jobs`]) gives each job that is in debt one bounded step, so
+//! that each moves on in every round and none takes more than its share. Steps are bounded in bytes and entries, which is
+//! deterministic; how many rounds fit between two connections is the event loop's business.
 
 use chunkbuf::Budget;
 
