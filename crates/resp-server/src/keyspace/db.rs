@@ -436,7 +436,7 @@ fn put_error(error: PutError) -> CommandError {
         PutError::OutOfMemory => CommandError::OutOfMemory,
         PutError::KeyTooLong => key_too_long(),
         PutError::ValueTooLong => string_too_long(),
-        PutError::MapFull => CommandError::text_static("ERR the database holds as many keys as it can"),
+        PutError::MapFull => CommandError::text_static("ERR the database is full (512 GiB at most)"),
     }
 }
 
