@@ -42,7 +42,7 @@ pub(crate) fn ask_words(keyspace: &mut Keyspace, words: &[&[u8]], reply: &mut Re
     let outcome = match spec.run {
         _ if !fits => Err(CommandError::Arity(spec.name)),
         Run::Keys(run) => with_args(words, |args| run(&mut keyspace.db(0), args, reply)),
-        Run::Server(_) | Run::Subcommands(_) => panic!("{name} needs an engine"),
+        Run::Server(_) | Run::Subcommands(_) | Run::BareOr(..) => panic!("{name} needs an engine"),
     };
     if let Err(error) = outcome {
         assert!(reply.is_empty(), "an error is all of a reply");
