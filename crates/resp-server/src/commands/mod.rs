@@ -3,6 +3,9 @@
 //! | file | commands |
 //! |---|---|
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
+//! | [`string`] | strings, and the numbers that strings hold |
+//! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
 //! | [`string`] | of strings: SET, GET, INCR, APPEND ... |
 //! | [`generic`] | of keys of any type: DEL, RENAME, COPY, SCAN ... |
@@ -20,6 +23,9 @@ pub mod server;
 pub mod spec;
 pub mod string;
 pub mod syntax;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
 

@@ -59,33 +59,26 @@ fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     }
     let options = SetOptions::parse(args, 3, Form::Set)?;
     let expires = options.expires(db.now(), "set")?;
+    let found = if options.get { db.read(key) } else { db.find(key) };
     // GET turns the reply into the old value, whether the new one is set or not.
-    let found = if options.get {
-        let found = db.read(key);
-        db.reply_string(&found, reply)?;
-        found
-    } else {
-        db.find(key)
-    };
+    let old = if options.get { Some(db.string_apart(&found)?) } else { None };
     let refused = match options.only {
         Some(Only::IfAbsent) => found.exists(),
         Some(Only::IfPresent) => !found.exists(),
         None => false,
     };
-    if refused {
-        if !options.get {
-            reply.null();
-        }
-        return Ok(Flow::Done);
+    if !refused {
+        let ttl = match expires {
+            Some(at) => Ttl::At(at),
+            None if options.keep_ttl => Ttl::Keep,
+            None => Ttl::Clear,
+        };
+        set_with_ttl(db, key, found, value, ttl)?;
     }
-    let ttl = match expires {
-        Some(at) => Ttl::At(at),
-        None if options.keep_ttl => Ttl::Keep,
-        None => Ttl::Clear,
-    };
-    set_with_ttl(db, key, found, value, ttl)?;
-    if !options.get {
-        reply.ok();
+    match old {
+        Some(old) => db.reply_apart(old, reply),
+        None if refused => reply.null(),
+        None => reply.ok(),
     }
     Ok(Flow::Done)
 }
@@ -316,9 +309,10 @@ const GETSET: CommandSpec = CommandSpec {
 fn getset(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let (key, value) = (args.at(1), args.at(2));
     let found = db.read(key);
-    db.reply_string(&found, reply)?;
+    let old = db.string_apart(&found)?;
     db.set(found, value, Ttl::Clear)?;
     db.changed(key, Event::Set);
+    db.reply_apart(old, reply);
     Ok(Flow::Done)
 }
 
@@ -371,7 +365,7 @@ fn getex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Ok(Flow::Done);
     }
     let expires = options.expires(db.now(), "getex")?;
-    db.reply_string(&found, reply)?;
+    let value = db.string_apart(&found)?;
     match expires {
         Some(at) if at <= db.now() => {
             db.remove(found);
@@ -387,6 +381,7 @@ fn getex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         }
         None => {}
     }
+    db.reply_apart(value, reply);
     Ok(Flow::Done)
 }
 

@@ -24,8 +24,6 @@ use crate::proto::{CommandError, Reply};
 const KEY_BYTES_MAX: usize = 65_535;
 /// Values from this size on are not copied into a reply, or into another entry by way of a scratch buffer, but referred to.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
-/// A scratch buffer is kept up to this size.
-const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// One database of the keyspace, at the time of the current batch.
 pub struct Db<'a> {
@@ -161,6 +159,30 @@ impl Db<'_> {
             reply.bulk_by_reference(len, pieces.into_iter());
         }
         Ok(true)
+    }
+
+    /// The string that was found, apart from the store: for a command that replies with it after a write that may fail.
+    pub fn string_apart(&mut self, found: &Found<'_>) -> Result<Option<StringApart>, CommandError> {
+        if self.string(found)?.is_none() {
+            return Ok(None);
+        }
+        let skip = found.place.map_or(0, |place| place.head.len);
+        Ok(Some(StringApart(self.stored(found, skip))))
+    }
+
+    /// Replies with a string that was set apart, or null.
+    pub fn reply_apart(&mut self, value: Option<StringApart>, reply: &mut Reply) {
+        match value {
+            None => reply.null(),
+            Some(StringApart(Stored::Copied(bytes))) => {
+                reply.bulk(&bytes);
+                self.keep_scratch(bytes);
+            }
+            Some(StringApart(Stored::Pinned(pieces))) => {
+                let len = pieces.iter().map(Bytes::len).sum();
+                reply.bulk_by_reference(len, pieces.into_iter());
+            }
+        }
     }
 
     /// Sets a string. A failed call changes nothing.
@@ -404,11 +426,9 @@ impl Db<'_> {
         suffix: &[u8],
     ) -> Result<(), CommandError> {
         match stored {
-            Stored::Copied(mut bytes) => {
+            Stored::Copied(bytes) => {
                 let outcome = self.put(found, head, &[head.as_slice(), &bytes, suffix]);
-                bytes.clear();
-                bytes.shrink_to(SCRATCH_BYTES_MAX);
-                self.keyspace.scratch = bytes;
+                self.keep_scratch(bytes);
                 outcome
             }
             Stored::Pinned(pieces) => {
@@ -419,9 +439,18 @@ impl Db<'_> {
             }
         }
     }
+
+    /// The scratch buffer comes back for the next use. It never grew beyond what is copied rather than pinned.
+    fn keep_scratch(&mut self, scratch: Vec<u8>) {
+        debug_assert!(scratch.len() < BY_REFERENCE_BYTES);
+        self.keyspace.scratch = scratch;
+    }
 }
 
-/// A value apart from the store.
+/// A string apart from the store; it stays as it is whatever is written. Made by [`Db::string_apart`].
+pub struct StringApart(Stored);
+
+/// Bytes of a value apart from the store.
 enum Stored {
     Copied(Vec<u8>),
     Pinned(Vec<Bytes>),
@@ -436,7 +465,7 @@ fn put_error(error: PutError) -> CommandError {
         PutError::OutOfMemory => CommandError::OutOfMemory,
         PutError::KeyTooLong => key_too_long(),
         PutError::ValueTooLong => string_too_long(),
-        PutError::MapFull => CommandError::text_static("ERR the database holds as many keys as it can"),
+        PutError::MapFull => CommandError::text_static("ERR the database is full (512 GiB at most)"),
     }
 }
 

@@ -68,6 +68,7 @@ struct Level {
 
 impl Wheel {
     /// How many records it holds; at least one for each distinct prefix of keys with an expiry.
+    #[cfg(test)]
     pub(super) fn records(&self) -> u64 {
         self.records
     }

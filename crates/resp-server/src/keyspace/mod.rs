@@ -21,7 +21,7 @@ mod value;
 use chunkbuf::{Location, MapId, Store};
 
 pub(crate) use db::string_too_long;
-pub use db::{Db, Found, Ttl};
+pub use db::{Db, Found, StringApart, Ttl};
 pub use event::Event;
 pub use value::{StringEncoding, StringValue, ValueType};
 
