@@ -143,6 +143,14 @@ impl Log {
         }
     }
 
+    /// Bytes that the pass, if one runs, has still to write to the target.
+    pub(crate) fn left_to_copy(&self) -> u64 {
+        match &self.state {
+            State::Idle => 0,
+            State::Scanning(pass) | State::Copying(pass, _) => pass.promised - pass.target.end().get(),
+        }
+    }
+
     /// Whether a pass runs.
     pub(crate) fn in_pass(&self) -> bool {
         !matches!(self.state, State::Idle)

@@ -160,7 +160,7 @@ impl Pool {
                 break (unit, found);
             }
             // Warm memory elsewhere may make room; the block that was found may go with it, so look again.
-            if self.release_one() == 0 {
+            if self.release_one(u64::MAX) == 0 {
                 return Err(OutOfMemory);
             }
         };
@@ -238,15 +238,16 @@ impl Pool {
         }
     }
 
-    /// Gives free memory back to the system until at most `keep_bytes` of it are warm, `budget_bytes` at most in this call
-    /// (one block may pass it). Returns whether there is more to give. A system call a block.
+    /// Gives free memory back to the system until at most `keep_bytes` of it are warm, `budget_bytes` at most in this call.
+    /// Returns whether there is more to give. A system call for each row of granules.
     pub fn trim(&mut self, keep_bytes: u64, budget_bytes: u64) -> bool {
         let mut given = 0;
         while self.usage.warm_bytes > keep_bytes {
             if given >= budget_bytes {
                 return true;
             }
-            match self.release_one() {
+            let excess = self.usage.warm_bytes - keep_bytes;
+            match self.release_one(excess.min(budget_bytes - given)) {
                 0 => return false,
                 bytes => given += bytes,
             }
@@ -316,26 +317,34 @@ impl Pool {
         Ok((unit, ORDERS - 1))
     }
 
-    /// Gives the highest warm block of at least a granule back to the system; returns its bytes, 0 when there is none.
-    fn release_one(&mut self) -> u64 {
+    /// Gives at most `bytes` of the highest warm block back to the system, a granule at least; returns how many, 0 when no
+    /// block is warm.
+    fn release_one(&mut self, bytes: u64) -> u64 {
         let smallest = usize::from(GRANULE_LOG2 - CHUNK_MIN_LOG2);
         for order in smallest..ORDERS {
             let Some(&unit) = self.warm[order].last() else { continue };
-            let resident = self.resident_bytes(unit, order);
             self.remove_free(unit, order);
-            let (number, within) = split(unit);
-            if order == ORDERS - 1 {
+            let (number, _) = split(unit);
+            let books = self.regions[number].as_mut().expect("a free block belongs to a region");
+            // The last granules that are resident, as far as they stand together.
+            let resident = books.resident & granule_mask(unit, order);
+            let last = 63 - resident.leading_zeros();
+            let together = (resident << (63 - last)).leading_ones();
+            let count = together.min((bytes >> GRANULE_LOG2).max(1).min(64) as u32);
+            let first = last + 1 - count;
+            let mask = (u64::MAX >> (64 - count)) << first;
+            books.resident &= !mask;
+            let released = u64::from(count) << GRANULE_LOG2;
+            self.usage.held_bytes -= released;
+            if order == ORDERS - 1 && books.resident == 0 {
                 self.regions[number] = None;
                 self.vacant.push(number as u32);
                 self.usage.mapped_bytes -= REGION_BYTES;
             } else {
-                let books = self.regions[number].as_mut().expect("a free block belongs to a region");
-                books.resident &= !granule_mask(unit, order);
-                books.region.discard(within, order_bytes(order) as usize);
+                books.region.discard((first as usize) << GRANULE_LOG2, released as usize);
                 self.insert_free(unit, order);
             }
-            self.usage.held_bytes -= resident;
-            return resident;
+            return released;
         }
         0
     }

@@ -39,7 +39,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { p: 0.75, memory_limit: u64::MAX, target_utilisation: 0.82, hash_key: [0, 0] }
+        Options { p: 0.75, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
     }
 }
 
@@ -154,7 +154,7 @@ const GARBAGE_BLOCKS: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.
-const TRIM_BYTES: u64 = 256 * 1024;
+const TRIM_BYTES: u64 = 128 * 1024;
 /// Dead share at which an idle store starts a pass.
 const IDLE_UTILISATION: f64 = 0.95;
 /// The part of the memory limit beyond which compaction works as hard as in an idle store.
@@ -457,13 +457,15 @@ impl Store {
         if self.compacting.is_some() && (idle || self.debt >= 1.0) {
             more |= self.step_pass(budget, idle);
         }
-        let warm_share = self.pool.usage().held_bytes / 64;
+        // What a pass leaves behind is what it needs next: fresh memory would cost a page fault for every 4 KiB.
+        let needed = self.compacting.map_or(0, |map| self.map(map).log.left_to_copy());
+        let share = self.pool.usage().held_bytes / 128;
         if idle {
             more |= self.memory.tidy(&mut self.pool, TIDY_SEGMENTS);
-            more |= self.pool.trim(warm_share.min(1 << 20), TRIM_BYTES);
+            more |= self.pool.trim(needed + share.min(1 << 20), TRIM_BYTES);
         } else {
             self.memory.tidy(&mut self.pool, 1);
-            self.pool.trim(2 * warm_share + TRIM_BYTES, TRIM_BYTES);
+            self.pool.trim(needed + share + TRIM_BYTES, TRIM_BYTES);
         }
         self.count_index_headers();
         more

@@ -109,7 +109,7 @@ impl Default for Settings {
             proto_max_bulk_len: 512 << 20,
             maxmemory: 0,
             chunk_size_p: 0.75,
-            target_utilisation: 0.82,
+            target_utilisation: 0.83,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
         }
