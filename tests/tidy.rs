@@ -25,7 +25,7 @@ const LONG_FILES: &[&str] = &[];
 const LINES_MAX: usize = 900;
 
 /// Columns, counted in characters.
-const COLUMNS_MAX: usize = 130;
+const COLUMNS_MAX: usize = 140;
 
 /// The modules of `resp-server`, lowest first: each may use only those before it (and itself).
 const RESP_SERVER_LAYERS: &[&str] = &["text", "proto", "keyspace", "engine", "commands", "dispatch", "server"];
@@ -35,8 +35,17 @@ const CHUNKBUF_NEVER: &[&str] =
     &["tokio", "tracing", "std::time", "std::fs", "std::net", "std::thread", "resp_server", "println!", "eprintln!"];
 
 /// What the engine and all below it never touch: time, randomness and bytes are handed in.
-const ENGINE_NEVER: &[&str] =
-    &["tokio", "std::time::Instant", "Instant::now", "SystemTime", "std::fs", "std::net", "std::thread"];
+const ENGINE_NEVER: &[&str] = &[
+    "tokio",
+    "std::time::Instant",
+    "Instant::now",
+    "SystemTime",
+    "std::fs",
+    "TcpStream",
+    "TcpListener",
+    "UnixStream",
+    "std::thread",
+];
 
 /// A source file: its path from the workspace's root, with `/`, and its text.
 struct Source {

@@ -65,13 +65,16 @@ fn time(call: impl FnOnce()) -> u32 {
     start.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32
 }
 
+/// An operation on the store, given a random number of a key.
+type Operation<'a> = Box<dyn FnMut(&mut Store, u64) + 'a>;
+
 fn ops() {
     const KEYS: u64 = 1_000_000;
     println!("\n### One operation, 1 million keys of 16 bytes, values of 16 bytes, random order\n");
     println!("| operation | ns |\n|---|---|");
     let (mut store, map) = store();
     let mut random = Random(7);
-    let mut each = |name: &str, mut call: Box<dyn FnMut(&mut Store, u64) + '_>| {
+    let mut each = |name: &str, mut call: Operation<'_>| {
         let start = Instant::now();
         for _ in 0..KEYS {
             call(&mut store, random.next() % KEYS);

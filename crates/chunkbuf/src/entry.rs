@@ -142,7 +142,7 @@ impl Header {
 
     /// Bytes that the header takes, 1 to 6.
     #[inline]
-    pub fn len(self) -> usize {
+    pub fn encoded_len(self) -> usize {
         let bits = 64 - (self.word() | 1).leading_zeros() as usize;
         bits.div_ceil(7)
     }
@@ -150,7 +150,7 @@ impl Header {
     /// Bytes of the whole entry.
     #[inline]
     pub fn entry_len(self) -> u64 {
-        self.len() as u64 + u64::from(self.payload_len)
+        self.encoded_len() as u64 + u64::from(self.payload_len)
     }
 
     /// Writes the header to the front of `bytes`; returns its length.
@@ -227,7 +227,7 @@ mod tests {
                 let header = Header { payload_len, flags };
                 let mut bytes = [0; 10];
                 assert_eq!(header.encode(&mut bytes), header_len, "{header:?}");
-                assert_eq!(header.len(), header_len, "{header:?}");
+                assert_eq!(header.encoded_len(), header_len, "{header:?}");
                 assert_eq!(Header::decode(&bytes[..header_len]), (header, header_len));
             }
         }

@@ -330,7 +330,7 @@ impl Pool {
             let resident = books.resident & granule_mask(unit, order);
             let last = 63 - resident.leading_zeros();
             let together = (resident << (63 - last)).leading_ones();
-            let count = together.min((bytes >> GRANULE_LOG2).max(1).min(64) as u32);
+            let count = together.min((bytes >> GRANULE_LOG2).clamp(1, 64) as u32);
             let first = last + 1 - count;
             let mask = (u64::MAX >> (64 - count)) << first;
             books.resident &= !mask;

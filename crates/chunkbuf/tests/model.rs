@@ -47,7 +47,7 @@ impl Race {
             _ => 6,
         };
         let mut key = format!("k{number:05}").into_bytes();
-        key.resize(len.max(usize::from(number % 10 != 0)), b'.');
+        key.resize(len.max(usize::from(!number.is_multiple_of(10))), b'.');
         key
     }
 

@@ -1,5 +1,8 @@
 //! The event loop from outside: real sockets, one server for each test, in a thread of its own.
 
+// A helper's failure is the test's.
+#![allow(clippy::unwrap_used)]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;

@@ -243,7 +243,7 @@ fn an_entry_of_512_mib_is_written_read_and_compacted_in_pieces() {
     }
     const LEN: usize = 512 << 20;
     let mut bench = Bench::new();
-    let piece: Vec<u8> = (0..1 << 20).map(|index| (index * 31 >> 3) as u8).collect();
+    let piece: Vec<u8> = (0..1 << 20).map(|index| ((index * 31) >> 3) as u8).collect();
     let parts = vec![piece.as_slice(); LEN / piece.len()];
     let hash_of = |_: Location| 0;
     bench.index.reserve(&mut bench.memory, &mut bench.pool, hash(b"huge"), hash_of).unwrap();

@@ -186,7 +186,11 @@ pub const SETTINGS: &[Setting] = &[
     row("requirepass", AnyTime, Bytes(|s| &s.requirepass.0, |s, v| s.requirepass = Password(v))),
     // What it holds.
     row("databases", AtStart, Integer(Plain, 1, DATABASES_MAX, |s| s.databases.into(), |s, v| s.databases = v as u32)),
-    row("proto-max-bulk-len", AnyTime, Integer(Memory, 1 << 20, i64::MAX as i128, |s| s.proto_max_bulk_len.into(), |s, v| s.proto_max_bulk_len = v as u64)),
+    row(
+        "proto-max-bulk-len",
+        AnyTime,
+        Integer(Memory, 1 << 20, i64::MAX as i128, |s| s.proto_max_bulk_len.into(), |s, v| s.proto_max_bulk_len = v as u64),
+    ),
     row("maxmemory", AnyTime, Integer(Memory, 0, u64::MAX as i128, |s| s.maxmemory.into(), |s, v| s.maxmemory = v as u64)),
     row("maxmemory-policy", AnyTime, Fixed("noeviction", "eviction is not available in this version")),
     row("chunk-size-p", AnyTime, Number(0.0, 1.0, |s| s.chunk_size_p, |s, v| s.chunk_size_p = v)),
@@ -196,7 +200,15 @@ pub const SETTINGS: &[Setting] = &[
     row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
     // How it runs.
     row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
-    row("loglevel", AtStart, Choice(&["debug", "verbose", "notice", "warning", "nothing"], |s| s.loglevel as usize, |s, v| s.loglevel = LOG_LEVELS[v])),
+    row(
+        "loglevel",
+        AtStart,
+        Choice(
+            &["debug", "verbose", "notice", "warning", "nothing"],
+            |s| s.loglevel as usize,
+            |s, v| s.loglevel = LOG_LEVELS[v],
+        ),
+    ),
     row("logfile", AtStart, Text(|s| &s.logfile, |s, v| s.logfile = v)),
 ];
 

@@ -275,10 +275,13 @@ fn a_random_key_is_never_an_expired_one() {
     assert_eq!(keyspace.db(0).random_key(), Some(b"stays".to_vec()));
 }
 
-/// A naive keyspace: a map per database, and time.
+/// A naive database: values with their expiry.
+type NaiveDb = BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
+
+/// A naive keyspace.
 #[derive(Default)]
 struct Model {
-    databases: [BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>; 2],
+    databases: [NaiveDb; 2],
 }
 
 /// Random operations on few keys in two databases, with steps of compaction and of expiry between them.

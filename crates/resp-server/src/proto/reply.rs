@@ -348,7 +348,7 @@ mod tests {
             for slices in [1, 2, 16] {
                 let mut reply = Reply::new();
                 reply.ok();
-                reply.bulk_by_reference(6, ["abc", "", "def"].into_iter().map(|piece| Bytes::from(piece)));
+                reply.bulk_by_reference(6, ["abc", "", "def"].into_iter().map(Bytes::from));
                 reply.seal(100);
                 reply.integer(7);
                 reply.seal(1);

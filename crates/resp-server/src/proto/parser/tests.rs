@@ -1,3 +1,5 @@
+//! Tests of the request parser: Redis's rules one by one, every split of the bytes, and redis-protocol as an oracle.
+
 use proptest::prelude::*;
 
 use super::*;
