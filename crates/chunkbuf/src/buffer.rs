@@ -198,17 +198,27 @@ impl Buffer {
     /// The entry at `offset`.
     #[inline]
     pub fn entry(&self, offset: Offset) -> RawEntry<'_> {
+        let Place { chunk, within } = self.place(offset.get());
+        let bytes = &self.chunks[chunk].bytes()[within..];
+        if bytes.len() >= HEADER_LEN_MAX + KEY_LEN_BYTES {
+            let (header, header_len) = Header::decode(bytes);
+            let len = header.payload_len as usize;
+            if let Some(first @ &[low, high, ..]) = bytes.get(header_len..header_len + len) {
+                let payload = Slices { buffer: self, offset: offset.get() + header_len as u64, len, first };
+                return RawEntry { header, header_len, payload, key_len: usize::from(u16::from_le_bytes([low, high])) };
+            }
+        }
+        self.entry_across(offset)
+    }
+
+    /// The entry at `offset`, which crosses a chunk border.
+    #[inline(never)]
+    fn entry_across(&self, offset: Offset) -> RawEntry<'_> {
         let (header, header_len) = self.header(offset);
         let payload = self.slices(offset.get() + header_len as u64, header.payload_len as usize);
-        let key_len = match *payload.first {
-            [low, high, ..] => u16::from_le_bytes([low, high]),
-            _ => {
-                let mut bytes = [0; KEY_LEN_BYTES];
-                payload.slice(0..KEY_LEN_BYTES).copy_to(&mut bytes);
-                u16::from_le_bytes(bytes)
-            }
-        };
-        RawEntry { header, header_len, payload, key_len: usize::from(key_len) }
+        let mut key_len = [0; KEY_LEN_BYTES];
+        payload.slice(0..KEY_LEN_BYTES).copy_to(&mut key_len);
+        RawEntry { header, header_len, payload, key_len: usize::from(u16::from_le_bytes(key_len)) }
     }
 
     /// Bytes of the log, which may cross chunk borders.
