@@ -237,6 +237,22 @@ fn an_overwrite_in_place_reaches_the_copy_in_flight() {
 }
 
 #[test]
+fn an_overwrite_reaches_the_copy_in_flight_beside_a_pinned_neighbour() {
+    // Whether a reader pins the copy was asked of its whole chunk. The entry copied before it stands in the same chunk, the
+    // index knows it there, and a reader may well pin it: the overwrite panicked, half done.
+    let mut bench = Bench::with_three();
+    bench.step(46 + 100);
+    let (first, long) = (bench.find(b"first").unwrap(), bench.find(b"long").unwrap());
+    assert_ne!(first.generation(), long.generation(), "one is copied, the other in flight");
+    let pinned = bench.log.pin(&mut bench.pool, first, 0, 40);
+    assert!(bench.log.overwrite(&mut bench.pool, long, 10, &[9; 20]));
+    bench.expected.get_mut(b"long".as_slice()).unwrap()[10..30].fill(9);
+    bench.check();
+    assert_eq!(pinned.concat(), [1; 40]);
+    bench.finish();
+}
+
+#[test]
 fn an_entry_of_512_mib_is_written_read_and_compacted_in_pieces() {
     if cfg!(miri) {
         return;
