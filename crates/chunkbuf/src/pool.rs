@@ -17,7 +17,7 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -85,7 +85,8 @@ pub struct Pool {
     warm: [BTreeSet<u32>; ORDERS],
     cold: [BTreeSet<u32>; ORDERS],
     pins: HashMap<ChunkAddress, Arc<Pin>>,
-    limbo: Vec<Chunk>,
+    /// Given back while a reader pins them; the one that was looked at last stands last.
+    limbo: VecDeque<Chunk>,
     usage: PoolUsage,
     limit_bytes: u64,
     /// Bytes outside the pool that count under the limit as well.
@@ -109,7 +110,7 @@ impl Pool {
             warm: Default::default(),
             cold: Default::default(),
             pins: HashMap::new(),
-            limbo: Vec::new(),
+            limbo: VecDeque::new(),
             usage: PoolUsage::default(),
             limit_bytes,
             outside_bytes: 0,
@@ -187,7 +188,7 @@ impl Pool {
     pub fn give(&mut self, mut chunk: Chunk) {
         if chunk.was_pinned() && self.has_pins(&mut chunk) {
             self.usage.limbo_bytes += chunk.size().bytes();
-            self.limbo.push(chunk);
+            self.limbo.push_back(chunk);
         } else {
             self.free(chunk);
         }
@@ -222,15 +223,12 @@ impl Pool {
         false
     }
 
-    /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them.
+    /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them, one after another in turn.
     pub fn sweep_limbo(&mut self, chunks: usize) {
         for _ in 0..chunks.min(self.limbo.len()) {
-            let Some(mut chunk) = self.limbo.pop() else { return };
+            let Some(mut chunk) = self.limbo.pop_front() else { return };
             if self.has_pins(&mut chunk) {
-                // To the front, so that the next look is at another one.
-                let last = self.limbo.len();
-                self.limbo.push(chunk);
-                self.limbo.swap(0, last);
+                self.limbo.push_back(chunk);
             } else {
                 self.usage.limbo_bytes -= chunk.size().bytes();
                 self.free(chunk);
