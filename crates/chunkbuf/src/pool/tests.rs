@@ -179,3 +179,12 @@ fn every_chunk_in_limbo_has_its_turn() {
     assert_eq!(pool.usage().limbo_bytes, 0);
     pool.audit();
 }
+
+#[test]
+#[should_panic(expected = "where it came from")]
+fn a_chunk_of_another_pool_is_refused() {
+    // Safe code could have two owners of one block: both pools' first chunks have the same number.
+    let (mut pool, mut other) = (unlimited(), unlimited());
+    let _chunk = pool.take(SMALL, Purpose::Write).unwrap();
+    pool.give(other.take(SMALL, Purpose::Write).unwrap());
+}
