@@ -25,8 +25,8 @@ pub const FLAG_BITS: u32 = 4;
 pub const KEY_LEN_BYTES: usize = 2;
 /// The longest key in bytes.
 pub const KEY_LEN_MAX: usize = u16::MAX as usize;
-/// The longest value in bytes: 4 GiB - 1 - 64 KiB, so that a payload's length fits 32 bits.
-pub const VALUE_LEN_MAX: usize = u32::MAX as usize - (1 << 16);
+/// The longest value in bytes: 4 GiB - 2 - 64 KiB, so that the payload's length fits 32 bits with the longest key as well.
+pub const VALUE_LEN_MAX: usize = u32::MAX as usize - KEY_LEN_BYTES - KEY_LEN_MAX;
 /// The longest header in bytes.
 pub const HEADER_LEN_MAX: usize = 6;
 
@@ -231,6 +231,12 @@ mod tests {
                 assert_eq!(Header::decode(&bytes[..header_len]), (header, header_len));
             }
         }
+    }
+
+    #[test]
+    fn the_longest_key_with_the_longest_value_fits() {
+        // With one byte more the length wrapped to 0, and the entry's bytes were taken for entries.
+        assert_eq!(Header::of_entry(KEY_LEN_MAX, VALUE_LEN_MAX, Flags::NONE).payload_len, u32::MAX);
     }
 
     #[test]

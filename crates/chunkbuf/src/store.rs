@@ -90,7 +90,7 @@ pub struct Entry<'a> {
 pub enum PutError {
     /// The key has more than 65,535 bytes.
     KeyTooLong,
-    /// The value has more than 4 GiB - 64 KiB - 1 bytes.
+    /// The value has more than 4 GiB - 64 KiB - 2 bytes.
     ValueTooLong,
     /// The memory limit would be exceeded, or the system has no memory.
     OutOfMemory,
