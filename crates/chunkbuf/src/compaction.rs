@@ -67,6 +67,9 @@ const BATCH: usize = 32;
 /// An entry above this length is copied piece by piece.
 const WHOLE_ENTRY_MAX: u64 = 16 * 1024;
 
+/// The longest log: a pass rounds its length up to whole chunks, and what stands behind them needs offsets as well.
+pub(crate) const LOG_LEN_MAX: u64 = Offset::MAX.get() - ChunkSize::MAX.bytes();
+
 /// A log with a compaction that may be under way.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -260,13 +263,9 @@ impl Log {
         let promised = self.source.usage().live_bytes;
         assert_eq!(self.source.usage().tombstoned_bytes, 0, "no tombstone outside a pass");
         let chunk_size = sizing::chunk_size(promised, p, self.source.last_chunk_size());
-        // All of the target's chunks have this size but the last, which is the smallest that holds the rest.
-        let rest = promised % chunk_size.bytes();
-        let last = if rest == 0 { 0 } else { ChunkSize::at_least(rest).bytes() };
-        let capacity = promised - rest + last;
         self.state = State::Scanning(Pass {
             target: Buffer::starting_at(Offset::new(0)),
-            staging: Buffer::starting_at(Offset::new(capacity)),
+            staging: Buffer::starting_at(target_capacity(promised, chunk_size)),
             promised,
             chunk_size,
         });
@@ -460,6 +459,14 @@ impl Pass {
         }
         Ok(())
     }
+}
+
+/// Where a target of so many bytes ends: all of its chunks have one size but the last, which is the smallest that holds
+/// the rest.
+fn target_capacity(promised: u64, chunk_size: ChunkSize) -> Offset {
+    let rest = promised % chunk_size.bytes();
+    let last = if rest == 0 { 0 } else { ChunkSize::at_least(rest).bytes() };
+    Offset::new(promised - rest + last)
 }
 
 /// An entry that a batch moves or drops.

@@ -8,10 +8,10 @@
 //! cannot. So a put that fails changes nothing.
 
 use crate::buffer::RawEntry;
-use crate::compaction::Log;
+use crate::compaction::{LOG_LEN_MAX, Log};
 use crate::entry::{Flags, Header, KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
 use crate::index::{Index, IndexMemory};
-use crate::location::{Location, Offset};
+use crate::location::Location;
 use crate::pool::Pool;
 use crate::store::{Key, PutError};
 
@@ -65,7 +65,7 @@ impl Map {
             return Err(PutError::ValueTooLong);
         }
         let born_bytes = Header::of_entry(key.bytes().len(), value_len, Flags::NONE).entry_len();
-        if self.log.end().get() + born_bytes > Offset::MAX.get() {
+        if self.log.end().get() + born_bytes > LOG_LEN_MAX {
             return Err(PutError::MapFull);
         }
         // First what can fail.

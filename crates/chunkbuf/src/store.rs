@@ -94,7 +94,7 @@ pub enum PutError {
     ValueTooLong,
     /// The memory limit would be exceeded, or the system has no memory.
     OutOfMemory,
-    /// The map's log is 512 GiB long.
+    /// The map's log is 512 GiB long, but for a chunk.
     MapFull,
 }
 

@@ -253,6 +253,15 @@ fn an_overwrite_reaches_the_copy_in_flight_beside_a_pinned_neighbour() {
 }
 
 #[test]
+fn the_longest_log_leaves_room_for_the_end_of_a_pass() {
+    // A log that was live to its last byte panicked at the beginning of a pass: whole chunks end past the last offset.
+    for promised in (LOG_LEN_MAX - 2000..=LOG_LEN_MAX).chain([LOG_LEN_MAX - ChunkSize::MAX.bytes() + 3]) {
+        let capacity = target_capacity(promised, ChunkSize::MAX);
+        assert!((promised..promised + ChunkSize::MAX.bytes()).contains(&capacity.get()));
+    }
+}
+
+#[test]
 fn an_entry_of_512_mib_is_written_read_and_compacted_in_pieces() {
     if cfg!(miri) {
         return;
