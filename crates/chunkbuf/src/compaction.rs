@@ -308,26 +308,33 @@ impl Log {
             let (header, _) = source.header(at);
             let len = header.entry_len();
             let mut moving = Moving { len, flags: header.flags, hash: 0 };
-            if header.flags.is_deleted() {
-                planned.spend(0, 1);
-            } else if len > WHOLE_ENTRY_MAX || len > planned.bytes {
+            if moving.copied() > WHOLE_ENTRY_MAX || moving.copied() > planned.bytes {
                 long = Some(len);
                 break;
-            } else {
-                if header.flags.is_live() {
-                    moving.hash = (shop.hash)(source.entry(at).key().as_slice(shop.scratch));
-                    shop.index.prefetch(shop.memory, moving.hash);
-                }
-                planned.spend(len, LIVE_ENTRY_COST);
-                copied += len;
             }
+            if header.flags.is_live() {
+                moving.hash = (shop.hash)(source.entry(at).key().as_slice(shop.scratch));
+                shop.index.prefetch(shop.memory, moving.hash);
+            }
+            planned.spend(moving.copied(), moving.cost());
+            copied += moving.copied();
             batch[chosen] = moving;
             chosen += 1;
             offset += len;
         }
 
-        // Act: the memory first, then one entry after another.
-        pass.grow(shop.pool, copied)?;
+        // Act: the memory first, then one entry after another. Without memory go on as far as none is needed: what is dropped
+        // may give some back.
+        if let Err(error) = pass.grow(shop.pool, copied) {
+            let room = pass.target.capacity_end().get() - pass.target.end().get();
+            chosen = fitting(&batch[..chosen], room);
+            if chosen == 0 {
+                return Err(error);
+            }
+            long = None;
+            planned = *budget;
+            batch[..chosen].iter().for_each(|moving| planned.spend(moving.copied(), moving.cost()));
+        }
         for moving in &batch[..chosen] {
             let from = source.start();
             if !moving.flags.is_deleted() {
@@ -461,6 +468,16 @@ impl Pass {
     }
 }
 
+/// How many of the entries can be handled when the target has room for so many bytes.
+fn fitting(batch: &[Moving], mut room: u64) -> usize {
+    let fits = |moving: &&Moving| {
+        let fits = moving.copied() <= room;
+        room = room.saturating_sub(moving.copied());
+        fits
+    };
+    batch.iter().take_while(fits).count()
+}
+
 /// Where a target of so many bytes ends: all of its chunks have one size but the last, which is the smallest that holds
 /// the rest.
 fn target_capacity(promised: u64, chunk_size: ChunkSize) -> Offset {
@@ -475,6 +492,18 @@ struct Moving {
     len: u64,
     flags: Flags,
     hash: u64,
+}
+
+impl Moving {
+    /// Bytes that it takes in the target.
+    fn copied(&self) -> u64 {
+        if self.flags.is_deleted() { 0 } else { self.len }
+    }
+
+    /// What it takes of a budget's entries.
+    fn cost(&self) -> u32 {
+        if self.flags.is_deleted() { 1 } else { LIVE_ENTRY_COST }
+    }
 }
 
 #[cfg(test)]

@@ -224,6 +224,26 @@ fn a_pass_without_memory_waits_and_goes_on() {
 }
 
 #[test]
+fn a_pass_without_memory_still_drops_what_is_dead() {
+    // The dead entries at the front of a batch waited for the memory that a live one behind them needed, and for ever when
+    // it was their chunks that would have been that memory.
+    let mut bench = Bench::new();
+    (0..20u8).for_each(|number| bench.put(&[number], &[number; 3000]));
+    bench.put(b"live", &[1; 3000]);
+    (0..20u8).for_each(|number| bench.remove(&[number]));
+    bench.log.begin_pass(0.5);
+    let held = bench.log.usage().chunk_bytes;
+    bench.pool.set_limit(0);
+    assert_eq!(bench.step(u64::MAX), Progress::NoMemory);
+    bench.check();
+    let usage = bench.log.usage();
+    assert_eq!(usage.dead_bytes, 0);
+    assert!(usage.chunk_bytes < held / 4, "{} of {held} bytes are left", usage.chunk_bytes);
+    bench.pool.set_limit(u64::MAX);
+    bench.finish();
+}
+
+#[test]
 fn an_overwrite_in_place_reaches_the_copy_in_flight() {
     let mut bench = Bench::with_three();
     bench.step(46 + 10_000);
