@@ -89,6 +89,8 @@ pub struct Pool {
     limbo: VecDeque<Chunk>,
     usage: PoolUsage,
     limit_bytes: u64,
+    /// Up to here compaction may go while more is held than the limit allows.
+    overhang_bytes: u64,
     /// Bytes outside the pool that count under the limit as well.
     outside_bytes: u64,
 }
@@ -113,6 +115,7 @@ impl Pool {
             limbo: VecDeque::new(),
             usage: PoolUsage::default(),
             limit_bytes,
+            overhang_bytes: 0,
             outside_bytes: 0,
         }
     }
@@ -120,6 +123,13 @@ impl Pool {
     /// Changes the limit. What is held already stays held; more is refused until it fits.
     pub fn set_limit(&mut self, limit_bytes: u64) {
         self.limit_bytes = limit_bytes;
+        self.overhang_bytes = 0;
+    }
+
+    /// Lets compaction take two of the largest chunks beyond what is held now, for it may need them to get back under a limit
+    /// that was lowered. What it has given back to the system it may not take again.
+    pub fn allow_overhang(&mut self) {
+        self.overhang_bytes = self.usage.held_bytes + self.outside_bytes + 2 * ChunkSize::MAX.bytes();
     }
 
     /// The limit in bytes.
@@ -151,17 +161,19 @@ impl Pool {
     pub fn take(&mut self, size: ChunkSize, purpose: Purpose) -> Result<Chunk, OutOfMemory> {
         let ceiling = match purpose {
             Purpose::Write => self.limit_bytes - self.reserve(),
-            Purpose::Compaction => self.limit_bytes,
+            Purpose::Compaction => self.limit_bytes.max(self.overhang_bytes),
         };
         let order = usize::from(size.log2() - CHUNK_MIN_LOG2);
         let (unit, mut found) = loop {
             let (unit, found) = self.find_free(order)?;
             let fresh = u64::from(self.cold_granules(unit, order).count_ones()) * GRANULE_BYTES;
-            if self.usage.held_bytes.saturating_add(self.outside_bytes).saturating_add(fresh) <= ceiling {
+            let excess = (self.usage.held_bytes + self.outside_bytes + fresh).saturating_sub(ceiling);
+            if excess == 0 {
                 break (unit, found);
             }
-            // Warm memory elsewhere may make room; the block that was found may go with it, so look again.
-            if self.release_one(u64::MAX) == 0 {
+            // Warm memory elsewhere may make room; the block that was found may go with it, so look again. More than a region is
+            // missing only under a limit that was lowered: to get there is work for steps.
+            if excess > self.usage.warm_bytes.min(REGION_BYTES) || self.release_one(excess) == 0 {
                 return Err(OutOfMemory);
             }
         };
@@ -341,6 +353,7 @@ impl Pool {
             books.resident &= !mask;
             let released = u64::from(count) << GRANULE_LOG2;
             self.usage.held_bytes -= released;
+            self.overhang_bytes = self.overhang_bytes.saturating_sub(released);
             if order == ORDERS - 1 && books.resident == 0 {
                 self.regions[number] = None;
                 self.vacant.push(number as u32);

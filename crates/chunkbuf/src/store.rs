@@ -220,10 +220,14 @@ impl Store {
         &self.options
     }
 
-    /// Changes the memory limit. What is held stays held; writes are refused until it fits.
+    /// Changes the memory limit. What is held stays held; writes that need memory are refused until it fits. To get there
+    /// compaction may hold 2 MiB more than what is held now.
     pub fn set_memory_limit(&mut self, bytes: u64) {
-        self.options.memory_limit = bytes;
-        self.pool.set_limit(bytes);
+        if bytes != self.options.memory_limit {
+            self.options.memory_limit = bytes;
+            self.pool.set_limit(bytes);
+            self.pool.allow_overhang();
+        }
     }
 
     /// Changes the share of live bytes below which a pass starts.
