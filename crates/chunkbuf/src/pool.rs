@@ -142,6 +142,26 @@ impl Pool {
         self.outside_bytes = bytes;
     }
 
+    /// Whether `bytes` more beside the pool are under the limit. Warm memory goes if it must, a region of it at most.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn admit_outside(&mut self, bytes: u64) -> Result<(), OutOfMemory> {
+        let ceiling = self.limit_bytes - self.reserve();
+        while !self.is_within(ceiling, bytes)? {}
+        Ok(())
+    }
+
+    /// Whether so many bytes more are within the ceiling. If not, gives some warm memory back: look again then.
+    fn is_within(&mut self, ceiling: u64, fresh: u64) -> Result<bool, OutOfMemory> {
+        let excess = (self.usage.held_bytes + self.outside_bytes + fresh).saturating_sub(ceiling);
+        // More than a region is missing only under a limit that was lowered: to get there is work for steps.
+        if excess > self.usage.warm_bytes.min(REGION_BYTES) || excess > 0 && self.release_one(excess) == 0 {
+            return Err(OutOfMemory);
+        }
+        Ok(excess == 0)
+    }
+
     /// Bytes under the limit that only [`Purpose::Compaction`] may take: two of the largest chunks, less under a small limit.
     pub fn reserve(&self) -> u64 {
         if self.limit_bytes == u64::MAX { 0 } else { (self.limit_bytes / 8).min(2 * ChunkSize::MAX.bytes()) }
@@ -167,14 +187,9 @@ impl Pool {
         let (unit, mut found) = loop {
             let (unit, found) = self.find_free(order)?;
             let fresh = u64::from(self.cold_granules(unit, order).count_ones()) * GRANULE_BYTES;
-            let excess = (self.usage.held_bytes + self.outside_bytes + fresh).saturating_sub(ceiling);
-            if excess == 0 {
+            // Warm memory elsewhere may make room; the block that was found may go with it, so look again.
+            if self.is_within(ceiling, fresh)? {
                 break (unit, found);
-            }
-            // Warm memory elsewhere may make room; the block that was found may go with it, so look again. More than a region is
-            // missing only under a limit that was lowered: to get there is work for steps.
-            if excess > self.usage.warm_bytes.min(REGION_BYTES) || self.release_one(excess) == 0 {
-                return Err(OutOfMemory);
             }
         };
         self.remove_free(unit, found);

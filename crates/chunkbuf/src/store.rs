@@ -334,12 +334,8 @@ impl Store {
     ) -> Result<(), PutError> {
         let Store { maps, memory, pool, hasher, options, .. } = self;
         let target = maps[map.0 as usize].as_mut().expect("the map exists");
-        let len_before = target.index.len();
         let Changed { born_bytes, died_bytes } =
             target.put(memory, pool, options.p, |bytes| hasher.hash(bytes), key, old, flags, parts)?;
-        if target.index.len() != len_before {
-            self.count_index_headers();
-        }
         self.live_bytes += born_bytes;
         self.written_bytes += born_bytes;
         if died_bytes > 0 {
@@ -471,7 +467,6 @@ impl Store {
             self.memory.tidy(&mut self.pool, 1);
             self.pool.trim(needed + share + TRIM_BYTES, TRIM_BYTES);
         }
-        self.count_index_headers();
         more
     }
 
@@ -498,8 +493,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        let index = self.memory.usage();
-        self.pool.usage().held_bytes + index.header_bytes + index.directory_bytes
+        self.pool.usage().held_bytes + self.memory.outside_bytes()
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).
@@ -537,12 +531,6 @@ impl Store {
 
     fn map_mut(&mut self, map: MapId) -> &mut Map {
         self.maps[map.0 as usize].as_mut().expect("the map exists")
-    }
-
-    /// The memory of headers and nodes is not from the pool, but counts under its limit.
-    fn count_index_headers(&mut self) {
-        let index = self.memory.usage();
-        self.pool.set_outside(index.header_bytes + index.directory_bytes);
     }
 
     fn note_death(&mut self, map: MapId, bytes: u64) {

@@ -538,6 +538,20 @@ fn a_refused_reserve_changes_nothing() {
 }
 
 #[test]
+fn headers_and_nodes_are_under_the_limit_before_they_are_taken() {
+    // They were counted once they were there: a split on blocks that lay free passed a limit that was used up.
+    let (mut memory, mut pool) = world();
+    let mut map = filled(GOOD, 0..392, &mut memory, &mut pool);
+    let held = |memory: &IndexMemory, pool: &Pool| pool.usage().held_bytes + memory.outside_bytes();
+    pool.set_limit(held(&memory, &pool));
+    assert_eq!(map.put(&mut memory, &mut pool, 392), Err(OutOfMemory));
+    assert_eq!(held(&memory, &pool), pool.limit());
+    pool.set_limit(u64::MAX);
+    assert_eq!(map.put(&mut memory, &mut pool, 392), Ok(()));
+    map.audit(&memory);
+}
+
+#[test]
 fn tidy_returns_the_pages_of_what_was_deleted() {
     let (mut memory, mut pool) = world();
     let mut map = filled(GOOD, 0..100_000, &mut memory, &mut pool);
