@@ -76,7 +76,13 @@ impl Map {
                 hash_of(log.entry(location).key().as_slice(&mut scratch))
             })?;
         }
-        let location = self.log.append(pool, p, flags.into(), key.bytes(), parts)?;
+        let location = match self.log.append(pool, p, flags.into(), key.bytes(), parts) {
+            Ok(location) => location,
+            Err(error) => {
+                self.index.release_if_empty(memory, pool);
+                return Err(error.into());
+            }
+        };
         // From here on nothing fails.
         let mut died_bytes = 0;
         match old {

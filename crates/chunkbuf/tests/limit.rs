@@ -38,3 +38,13 @@ fn a_limit_lowered_under_what_is_held_is_reached_once_enough_is_removed() {
     assert!(store.held_bytes() <= 10 * MIB, "{} bytes are still held", store.held_bytes());
     store.put(map, b"taken", NONE, b"").unwrap();
 }
+
+#[test]
+fn a_refused_put_leaves_an_empty_map_empty() {
+    // The room that the index had made for the key stayed, a page in the end, in every map whose first put was refused.
+    let (mut store, map) = store_with(MIB);
+    assert_eq!(store.put(map, b"key", NONE, &[0; 2 << 20]), Err(PutError::OutOfMemory));
+    store.audit();
+    let usage = store.usage();
+    assert_eq!((usage.pool.used_bytes, usage.index.held_bytes()), (0, 0));
+}

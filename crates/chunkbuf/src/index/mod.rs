@@ -167,6 +167,13 @@ impl Index {
         self.make_room(memory, pool, hash, hash_of)
     }
 
+    /// Gives back what [`Index::reserve`] took for a first slot that did not come.
+    pub fn release_if_empty(&mut self, memory: &mut IndexMemory, pool: &mut Pool) {
+        if self.len == 0 && self.root.is_some() {
+            self.tighten(memory, pool, 0);
+        }
+    }
+
     /// Adds a slot. [`Index::reserve`] must have made room for it. That the key is not there yet is the caller's to know.
     #[inline]
     pub fn insert(&mut self, memory: &mut IndexMemory, hash: u64, location: Location) {
