@@ -233,7 +233,8 @@ impl Log {
     /// Overwrites a part of a value in place, in its copy as well if a step is moving it. `false`: a reader pins it.
     pub(crate) fn overwrite(&mut self, pool: &mut Pool, location: Location, at: usize, bytes: &[u8]) -> bool {
         let entry = self.entry(location);
-        assert!(at + bytes.len() <= entry.value().len(), "the range is within the value");
+        let room = entry.value().len().checked_sub(at);
+        assert!(room.is_some_and(|room| bytes.len() <= room), "the range is within the value");
         let within = entry.value_at() + at as u64;
         if !self.buffer_of_mut(location).overwrite(pool, location.offset().get() + within, bytes) {
             return false;
@@ -252,7 +253,8 @@ impl Log {
     /// A part of a value by reference.
     pub(crate) fn pin(&mut self, pool: &mut Pool, location: Location, at: usize, len: usize) -> Vec<bytes::Bytes> {
         let entry = self.entry(location);
-        assert!(at + len <= entry.value().len(), "the range is within the value");
+        let room = entry.value().len().checked_sub(at);
+        assert!(room.is_some_and(|room| len <= room), "the range is within the value");
         let offset = location.offset().get() + entry.value_at() + at as u64;
         self.buffer_of_mut(location).pin(pool, offset, len)
     }

@@ -219,7 +219,10 @@ impl Pool {
         let (number, within) = split(chunk.address().0);
         let books = self.regions.get(number).and_then(Option::as_ref);
         // No two regions that have chunks out share an address, so the address tells whose chunk it is.
-        assert!(books.is_some_and(|books| books.region.at(within) == chunk.start()), "a chunk goes back where it came from");
+        assert!(
+            books.is_some_and(|books| books.region.at(within) == chunk.start()),
+            "a chunk goes back where it came from"
+        );
         if chunk.was_pinned() && self.has_pins(&mut chunk) {
             self.usage.limbo_bytes += chunk.size().bytes();
             self.limbo.push_back(chunk);

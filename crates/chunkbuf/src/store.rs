@@ -392,25 +392,24 @@ impl Store {
         }
     }
 
-    /// Overwrites bytes of a value in place, from byte `at` on; its length stays. `false`, and nothing done, when a reader
-    /// pins the bytes: put a new value then.
+    /// Overwrites bytes of a value in place, from byte `at` on; its length stays. `location` is what [`find`](Store::find) has
+    /// just returned for the key. `false`, and nothing done, when a reader pins a chunk of the bytes: put a new value then.
     ///
     /// # Panics
-    /// When the range is not within the value.
-    pub fn write_in_place(&mut self, map: MapId, location: Location, at: usize, bytes: &[u8]) -> bool {
-        let Store { maps, pool, .. } = self;
-        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+    /// When the range is not within the value, or the key is not at the location.
+    pub fn write_in_place(&mut self, map: MapId, key: &Key<'_>, location: Location, at: usize, bytes: &[u8]) -> bool {
+        let (target, pool) = self.map_with_entry(map, key, location);
         target.log.overwrite(pool, location, at, bytes)
     }
 
-    /// The bytes `range` of a value by reference. They stay as they are while the entry is removed, overwritten or moved, and
-    /// its chunk released; the chunks stay in memory as long as a part of them is pinned.
+    /// The bytes `range` of a value by reference; `location` is what [`find`](Store::find) has just returned for the key. They
+    /// stay as they are while the entry is removed, overwritten or moved, and its chunk released; the chunks stay in memory
+    /// as long as a part of them is pinned.
     ///
     /// # Panics
-    /// When the range is not within the value.
-    pub fn pin(&mut self, map: MapId, location: Location, range: Range<usize>) -> Vec<Bytes> {
-        let Store { maps, pool, .. } = self;
-        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+    /// When the range is not within the value, or the key is not at the location.
+    pub fn pin(&mut self, map: MapId, key: &Key<'_>, location: Location, range: Range<usize>) -> Vec<Bytes> {
+        let (target, pool) = self.map_with_entry(map, key, location);
         target.log.pin(pool, location, range.start, range.len())
     }
 
@@ -523,6 +522,16 @@ impl Store {
         );
         let in_pass = self.maps.iter().flatten().filter(|map| map.log.in_pass()).count();
         assert_eq!(in_pass, usize::from(self.compacting.is_some()), "one map compacts at a time");
+    }
+
+    /// The map and the pool, to pin or write bytes of an entry. That the entry is there is asked of the index: bytes at a place
+    /// that is out of date may be written to later although they are pinned.
+    fn map_with_entry(&mut self, map: MapId, key: &Key<'_>, location: Location) -> (&mut Map, &mut Pool) {
+        let Store { maps, memory, pool, .. } = self;
+        let map = maps[map.0 as usize].as_mut().expect("the map exists");
+        let found = map.index.find(memory, key.hash, |at| at == location);
+        assert!(found.is_some(), "the key is at the location");
+        (map, pool)
     }
 
     fn map(&self, map: MapId) -> &Map {
