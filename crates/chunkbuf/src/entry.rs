@@ -269,7 +269,16 @@ mod tests {
 
     #[test]
     fn padding_fills_every_length_exactly() {
-        let lengths = (0..=5000).chain([1 << 14, 131_070, 131_071, 131_072, 131_073, 131_074, 131_075, (1 << 20) - 1]);
+        let lengths = (0..=if cfg!(miri) { 200 } else { 5000 }).chain([
+            1 << 14,
+            131_070,
+            131_071,
+            131_072,
+            131_073,
+            131_074,
+            131_075,
+            (1 << 20) - 1,
+        ]);
         for len in lengths {
             let headers: Vec<_> = padding(len).collect();
             assert_eq!(headers.iter().map(|header| header.entry_len()).sum::<u64>(), len);

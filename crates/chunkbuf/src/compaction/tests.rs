@@ -104,13 +104,15 @@ fn a_pass_drops_what_is_dead_and_keeps_what_is_live() {
 fn a_step_stops_after_any_byte() {
     let mut bench = Bench::with_three();
     let mut steps = 0;
-    while bench.step(1) != Progress::Finished {
+    // Miri takes the first bytes one by one, into the long entry, and the rest faster.
+    let bytes = |steps| if cfg!(miri) && steps > 100 { 100 } else { 1 };
+    while bench.step(bytes(steps)) != Progress::Finished {
         steps += 1;
-        if steps % 97 == 0 || steps < 200 {
+        if steps % 97 == 0 || !cfg!(miri) && steps < 200 {
             bench.check();
         }
     }
-    assert!(steps >= 20_000, "one byte a step: {steps}");
+    assert!(cfg!(miri) || steps >= 20_000, "one byte a step: {steps}");
     bench.check();
 }
 
@@ -178,11 +180,12 @@ fn staging_offsets_are_final_from_the_first_write() {
 
 #[test]
 fn source_chunks_return_while_the_pass_runs() {
+    let entries = if cfg!(miri) { 100 } else { 2000u32 };
     let mut bench = Bench::new();
-    for number in 0..2000u32 {
+    for number in 0..entries {
         bench.put(&number.to_le_bytes(), &[1; 200]);
     }
-    for number in (0..2000u32).step_by(2) {
+    for number in (0..entries).step_by(2) {
         bench.remove(&number.to_le_bytes());
     }
     let before = bench.log.usage().chunk_bytes;
