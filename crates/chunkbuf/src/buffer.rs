@@ -288,6 +288,14 @@ impl Buffer {
         true
     }
 
+    /// Overwrites bytes of a copy that is being made here, which no reader can pin: the index does not know it yet. Other
+    /// entries in its chunks may well be pinned.
+    pub(crate) fn overwrite_copy(&mut self, offset: u64, bytes: &[u8]) {
+        debug_assert!(offset >= self.start && offset + bytes.len() as u64 <= self.end);
+        let mut place = self.place(offset);
+        self.write_at(&mut place, bytes);
+    }
+
     /// Bytes of a value by reference.
     pub(crate) fn pin(&mut self, pool: &mut Pool, offset: u64, len: usize) -> Vec<Bytes> {
         let mut pieces = Vec::new();
@@ -434,7 +442,7 @@ impl Buffer {
             };
             let room = chunk.size().bytes() as usize - place.within;
             let (now, later) = bytes.split_at(bytes.len().min(room));
-            // SAFETY: pins cover values of complete entries only; these bytes are beyond the last entry, or the caller is
+            // SAFETY: pins cover values of complete entries only; these bytes are beyond the last complete entry, or the caller is
             // `overwrite`, which has looked for pins.
             unsafe { chunk.write(place.within, now) };
             place.within += now.len();

@@ -18,6 +18,7 @@
 //! 2. A chunk's bytes are written through `&mut Chunk` only.
 //! 3. A pin covers bytes that nobody writes while it lives; [`Chunk::write`] is `unsafe` for this reason alone. Other bytes of
 //!    a pinned chunk may be written: writing goes through the raw pointer and makes no reference to the bytes around it.
+//! 4. A chunk goes back to the pool that it came from; [`Pool::give`](crate::pool::Pool::give) refuses any other.
 
 #![allow(unsafe_code)]
 
@@ -116,6 +117,10 @@ impl Chunk {
         self.size
     }
 
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     pub(crate) fn address(&self) -> ChunkAddress {
         self.address
     }
@@ -158,8 +163,8 @@ impl Chunk {
     #[inline]
     pub(crate) unsafe fn write(&mut self, at: usize, bytes: &[u8]) {
         assert!(at <= self.size.bytes() as usize && bytes.len() <= self.size.bytes() as usize - at);
-        // SAFETY: the range is within the chunk (asserted); `bytes` cannot overlap it, as it would have to be borrowed from this
-        // chunk, which is borrowed mutably; no pin covers it (the caller's promise).
+        // SAFETY: the range is within the chunk (asserted); no pin covers it (the caller's promise), so `bytes` cannot
+        // overlap it: they would have to be a pin's, or borrowed from this chunk, which is borrowed mutably.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at), bytes.len()) }
     }
 

@@ -67,6 +67,9 @@ const BATCH: usize = 32;
 /// An entry above this length is copied piece by piece.
 const WHOLE_ENTRY_MAX: u64 = 16 * 1024;
 
+/// The longest log: a pass rounds its length up to whole chunks, and what stands behind them needs offsets as well.
+pub(crate) const LOG_LEN_MAX: u64 = Offset::MAX.get() - ChunkSize::MAX.bytes();
+
 /// A log with a compaction that may be under way.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -230,7 +233,8 @@ impl Log {
     /// Overwrites a part of a value in place, in its copy as well if a step is moving it. `false`: a reader pins it.
     pub(crate) fn overwrite(&mut self, pool: &mut Pool, location: Location, at: usize, bytes: &[u8]) -> bool {
         let entry = self.entry(location);
-        assert!(at + bytes.len() <= entry.value().len(), "the range is within the value");
+        let room = entry.value().len().checked_sub(at);
+        assert!(room.is_some_and(|room| bytes.len() <= room), "the range is within the value");
         let within = entry.value_at() + at as u64;
         if !self.buffer_of_mut(location).overwrite(pool, location.offset().get() + within, bytes) {
             return false;
@@ -241,8 +245,7 @@ impl Log {
             && within < flight.copied
         {
             let copied = bytes.len().min((flight.copied - within) as usize);
-            let done = pass.target.overwrite(pool, flight.target.get() + within, &bytes[..copied]);
-            assert!(done, "nobody can pin a copy that the index does not know yet");
+            pass.target.overwrite_copy(flight.target.get() + within, &bytes[..copied]);
         }
         true
     }
@@ -250,7 +253,8 @@ impl Log {
     /// A part of a value by reference.
     pub(crate) fn pin(&mut self, pool: &mut Pool, location: Location, at: usize, len: usize) -> Vec<bytes::Bytes> {
         let entry = self.entry(location);
-        assert!(at + len <= entry.value().len(), "the range is within the value");
+        let room = entry.value().len().checked_sub(at);
+        assert!(room.is_some_and(|room| len <= room), "the range is within the value");
         let offset = location.offset().get() + entry.value_at() + at as u64;
         self.buffer_of_mut(location).pin(pool, offset, len)
     }
@@ -261,13 +265,9 @@ impl Log {
         let promised = self.source.usage().live_bytes;
         assert_eq!(self.source.usage().tombstoned_bytes, 0, "no tombstone outside a pass");
         let chunk_size = sizing::chunk_size(promised, p, self.source.last_chunk_size());
-        // All of the target's chunks have this size but the last, which is the smallest that holds the rest.
-        let rest = promised % chunk_size.bytes();
-        let last = if rest == 0 { 0 } else { ChunkSize::at_least(rest).bytes() };
-        let capacity = promised - rest + last;
         self.state = State::Scanning(Pass {
             target: Buffer::starting_at(Offset::new(0)),
-            staging: Buffer::starting_at(Offset::new(capacity)),
+            staging: Buffer::starting_at(target_capacity(promised, chunk_size)),
             promised,
             chunk_size,
         });
@@ -310,26 +310,33 @@ impl Log {
             let (header, _) = source.header(at);
             let len = header.entry_len();
             let mut moving = Moving { len, flags: header.flags, hash: 0 };
-            if header.flags.is_deleted() {
-                planned.spend(0, 1);
-            } else if len > WHOLE_ENTRY_MAX || len > planned.bytes {
+            if moving.copied() > WHOLE_ENTRY_MAX || moving.copied() > planned.bytes {
                 long = Some(len);
                 break;
-            } else {
-                if header.flags.is_live() {
-                    moving.hash = (shop.hash)(source.entry(at).key().as_slice(shop.scratch));
-                    shop.index.prefetch(shop.memory, moving.hash);
-                }
-                planned.spend(len, LIVE_ENTRY_COST);
-                copied += len;
             }
+            if header.flags.is_live() {
+                moving.hash = (shop.hash)(source.entry(at).key().as_slice(shop.scratch));
+                shop.index.prefetch(shop.memory, moving.hash);
+            }
+            planned.spend(moving.copied(), moving.cost());
+            copied += moving.copied();
             batch[chosen] = moving;
             chosen += 1;
             offset += len;
         }
 
-        // Act: the memory first, then one entry after another.
-        pass.grow(shop.pool, copied)?;
+        // Act: the memory first, then one entry after another. Without memory go on as far as none is needed: what is dropped
+        // may give some back.
+        if let Err(error) = pass.grow(shop.pool, copied) {
+            let room = pass.target.capacity_end().get() - pass.target.end().get();
+            chosen = fitting(&batch[..chosen], room);
+            if chosen == 0 {
+                return Err(error);
+            }
+            long = None;
+            planned = *budget;
+            batch[..chosen].iter().for_each(|moving| planned.spend(moving.copied(), moving.cost()));
+        }
         for moving in &batch[..chosen] {
             let from = source.start();
             if !moving.flags.is_deleted() {
@@ -463,12 +470,42 @@ impl Pass {
     }
 }
 
+/// How many of the entries can be handled when the target has room for so many bytes.
+fn fitting(batch: &[Moving], mut room: u64) -> usize {
+    let fits = |moving: &&Moving| {
+        let fits = moving.copied() <= room;
+        room = room.saturating_sub(moving.copied());
+        fits
+    };
+    batch.iter().take_while(fits).count()
+}
+
+/// Where a target of so many bytes ends: all of its chunks have one size but the last, which is the smallest that holds
+/// the rest.
+fn target_capacity(promised: u64, chunk_size: ChunkSize) -> Offset {
+    let rest = promised % chunk_size.bytes();
+    let last = if rest == 0 { 0 } else { ChunkSize::at_least(rest).bytes() };
+    Offset::new(promised - rest + last)
+}
+
 /// An entry that a batch moves or drops.
 #[derive(Clone, Copy, Default)]
 struct Moving {
     len: u64,
     flags: Flags,
     hash: u64,
+}
+
+impl Moving {
+    /// Bytes that it takes in the target.
+    fn copied(&self) -> u64 {
+        if self.flags.is_deleted() { 0 } else { self.len }
+    }
+
+    /// What it takes of a budget's entries.
+    fn cost(&self) -> u32 {
+        if self.flags.is_deleted() { 1 } else { LIVE_ENTRY_COST }
+    }
 }
 
 #[cfg(test)]

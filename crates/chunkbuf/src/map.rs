@@ -8,10 +8,10 @@
 //! cannot. So a put that fails changes nothing.
 
 use crate::buffer::RawEntry;
-use crate::compaction::Log;
+use crate::compaction::{LOG_LEN_MAX, Log};
 use crate::entry::{Flags, Header, KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
 use crate::index::{Index, IndexMemory};
-use crate::location::{Location, Offset};
+use crate::location::Location;
 use crate::pool::Pool;
 use crate::store::{Key, PutError};
 
@@ -65,7 +65,7 @@ impl Map {
             return Err(PutError::ValueTooLong);
         }
         let born_bytes = Header::of_entry(key.bytes().len(), value_len, Flags::NONE).entry_len();
-        if self.log.end().get() + born_bytes > Offset::MAX.get() {
+        if self.log.end().get() + born_bytes > LOG_LEN_MAX {
             return Err(PutError::MapFull);
         }
         // First what can fail.
@@ -76,7 +76,13 @@ impl Map {
                 hash_of(log.entry(location).key().as_slice(&mut scratch))
             })?;
         }
-        let location = self.log.append(pool, p, flags.into(), key.bytes(), parts)?;
+        let location = match self.log.append(pool, p, flags.into(), key.bytes(), parts) {
+            Ok(location) => location,
+            Err(error) => {
+                self.index.release_if_empty(memory, pool);
+                return Err(error.into());
+            }
+        };
         // From here on nothing fails.
         let mut died_bytes = 0;
         match old {

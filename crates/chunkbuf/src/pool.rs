@@ -17,7 +17,7 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -85,9 +85,12 @@ pub struct Pool {
     warm: [BTreeSet<u32>; ORDERS],
     cold: [BTreeSet<u32>; ORDERS],
     pins: HashMap<ChunkAddress, Arc<Pin>>,
-    limbo: Vec<Chunk>,
+    /// Given back while a reader pins them; the one that was looked at last stands last.
+    limbo: VecDeque<Chunk>,
     usage: PoolUsage,
     limit_bytes: u64,
+    /// Up to here compaction may go while more is held than the limit allows.
+    overhang_bytes: u64,
     /// Bytes outside the pool that count under the limit as well.
     outside_bytes: u64,
 }
@@ -109,9 +112,10 @@ impl Pool {
             warm: Default::default(),
             cold: Default::default(),
             pins: HashMap::new(),
-            limbo: Vec::new(),
+            limbo: VecDeque::new(),
             usage: PoolUsage::default(),
             limit_bytes,
+            overhang_bytes: 0,
             outside_bytes: 0,
         }
     }
@@ -119,6 +123,13 @@ impl Pool {
     /// Changes the limit. What is held already stays held; more is refused until it fits.
     pub fn set_limit(&mut self, limit_bytes: u64) {
         self.limit_bytes = limit_bytes;
+        self.overhang_bytes = 0;
+    }
+
+    /// Lets compaction take two of the largest chunks beyond what is held now, for it may need them to get back under a limit
+    /// that was lowered. What it has given back to the system it may not take again.
+    pub fn allow_overhang(&mut self) {
+        self.overhang_bytes = self.usage.held_bytes + self.outside_bytes + 2 * ChunkSize::MAX.bytes();
     }
 
     /// The limit in bytes.
@@ -129,6 +140,26 @@ impl Pool {
     /// Tells the pool of bytes beside it that count under the same limit.
     pub fn set_outside(&mut self, bytes: u64) {
         self.outside_bytes = bytes;
+    }
+
+    /// Whether `bytes` more beside the pool are under the limit. Warm memory goes if it must, a region of it at most.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn admit_outside(&mut self, bytes: u64) -> Result<(), OutOfMemory> {
+        let ceiling = self.limit_bytes - self.reserve();
+        while !self.is_within(ceiling, bytes)? {}
+        Ok(())
+    }
+
+    /// Whether so many bytes more are within the ceiling. If not, gives some warm memory back: look again then.
+    fn is_within(&mut self, ceiling: u64, fresh: u64) -> Result<bool, OutOfMemory> {
+        let excess = (self.usage.held_bytes + self.outside_bytes + fresh).saturating_sub(ceiling);
+        // More than a region is missing only under a limit that was lowered: to get there is work for steps.
+        if excess > self.usage.warm_bytes.min(REGION_BYTES) || excess > 0 && self.release_one(excess) == 0 {
+            return Err(OutOfMemory);
+        }
+        Ok(excess == 0)
     }
 
     /// Bytes under the limit that only [`Purpose::Compaction`] may take: two of the largest chunks, less under a small limit.
@@ -150,18 +181,15 @@ impl Pool {
     pub fn take(&mut self, size: ChunkSize, purpose: Purpose) -> Result<Chunk, OutOfMemory> {
         let ceiling = match purpose {
             Purpose::Write => self.limit_bytes - self.reserve(),
-            Purpose::Compaction => self.limit_bytes,
+            Purpose::Compaction => self.limit_bytes.max(self.overhang_bytes),
         };
         let order = usize::from(size.log2() - CHUNK_MIN_LOG2);
         let (unit, mut found) = loop {
             let (unit, found) = self.find_free(order)?;
             let fresh = u64::from(self.cold_granules(unit, order).count_ones()) * GRANULE_BYTES;
-            if self.usage.held_bytes.saturating_add(self.outside_bytes).saturating_add(fresh) <= ceiling {
-                break (unit, found);
-            }
             // Warm memory elsewhere may make room; the block that was found may go with it, so look again.
-            if self.release_one(u64::MAX) == 0 {
-                return Err(OutOfMemory);
+            if self.is_within(ceiling, fresh)? {
+                break (unit, found);
             }
         };
         self.remove_free(unit, found);
@@ -184,10 +212,20 @@ impl Pool {
     }
 
     /// Takes a chunk back. If a reader still pins it, its memory is used again only after the pin has ended.
+    ///
+    /// # Panics
+    /// When the chunk is another pool's: this one would hand out memory of the same address twice.
     pub fn give(&mut self, mut chunk: Chunk) {
+        let (number, within) = split(chunk.address().0);
+        let books = self.regions.get(number).and_then(Option::as_ref);
+        // No two regions that have chunks out share an address, so the address tells whose chunk it is.
+        assert!(
+            books.is_some_and(|books| books.region.at(within) == chunk.start()),
+            "a chunk goes back where it came from"
+        );
         if chunk.was_pinned() && self.has_pins(&mut chunk) {
             self.usage.limbo_bytes += chunk.size().bytes();
-            self.limbo.push(chunk);
+            self.limbo.push_back(chunk);
         } else {
             self.free(chunk);
         }
@@ -222,15 +260,12 @@ impl Pool {
         false
     }
 
-    /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them.
+    /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them, one after another in turn.
     pub fn sweep_limbo(&mut self, chunks: usize) {
         for _ in 0..chunks.min(self.limbo.len()) {
-            let Some(mut chunk) = self.limbo.pop() else { return };
+            let Some(mut chunk) = self.limbo.pop_front() else { return };
             if self.has_pins(&mut chunk) {
-                // To the front, so that the next look is at another one.
-                let last = self.limbo.len();
-                self.limbo.push(chunk);
-                self.limbo.swap(0, last);
+                self.limbo.push_back(chunk);
             } else {
                 self.usage.limbo_bytes -= chunk.size().bytes();
                 self.free(chunk);
@@ -336,6 +371,7 @@ impl Pool {
             books.resident &= !mask;
             let released = u64::from(count) << GRANULE_LOG2;
             self.usage.held_bytes -= released;
+            self.overhang_bytes = self.overhang_bytes.saturating_sub(released);
             if order == ORDERS - 1 && books.resident == 0 {
                 self.regions[number] = None;
                 self.vacant.push(number as u32);

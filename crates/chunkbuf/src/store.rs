@@ -90,11 +90,11 @@ pub struct Entry<'a> {
 pub enum PutError {
     /// The key has more than 65,535 bytes.
     KeyTooLong,
-    /// The value has more than 4 GiB - 64 KiB - 1 bytes.
+    /// The value has more than 4 GiB - 64 KiB - 2 bytes.
     ValueTooLong,
     /// The memory limit would be exceeded, or the system has no memory.
     OutOfMemory,
-    /// The map's log is 512 GiB long.
+    /// The map's log is 512 GiB long, but for a chunk.
     MapFull,
 }
 
@@ -220,10 +220,14 @@ impl Store {
         &self.options
     }
 
-    /// Changes the memory limit. What is held stays held; writes are refused until it fits.
+    /// Changes the memory limit. What is held stays held; writes that need memory are refused until it fits. To get there
+    /// compaction may hold 2 MiB more than what is held now.
     pub fn set_memory_limit(&mut self, bytes: u64) {
-        self.options.memory_limit = bytes;
-        self.pool.set_limit(bytes);
+        if bytes != self.options.memory_limit {
+            self.options.memory_limit = bytes;
+            self.pool.set_limit(bytes);
+            self.pool.allow_overhang();
+        }
     }
 
     /// Changes the share of live bytes below which a pass starts.
@@ -330,12 +334,8 @@ impl Store {
     ) -> Result<(), PutError> {
         let Store { maps, memory, pool, hasher, options, .. } = self;
         let target = maps[map.0 as usize].as_mut().expect("the map exists");
-        let len_before = target.index.len();
         let Changed { born_bytes, died_bytes } =
             target.put(memory, pool, options.p, |bytes| hasher.hash(bytes), key, old, flags, parts)?;
-        if target.index.len() != len_before {
-            self.count_index_headers();
-        }
         self.live_bytes += born_bytes;
         self.written_bytes += born_bytes;
         if died_bytes > 0 {
@@ -392,25 +392,24 @@ impl Store {
         }
     }
 
-    /// Overwrites bytes of a value in place, from byte `at` on; its length stays. `false`, and nothing done, when a reader
-    /// pins the bytes: put a new value then.
+    /// Overwrites bytes of a value in place, from byte `at` on; its length stays. `location` is what [`find`](Store::find) has
+    /// just returned for the key. `false`, and nothing done, when a reader pins a chunk of the bytes: put a new value then.
     ///
     /// # Panics
-    /// When the range is not within the value.
-    pub fn write_in_place(&mut self, map: MapId, location: Location, at: usize, bytes: &[u8]) -> bool {
-        let Store { maps, pool, .. } = self;
-        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+    /// When the range is not within the value, or the key is not at the location.
+    pub fn write_in_place(&mut self, map: MapId, key: &Key<'_>, location: Location, at: usize, bytes: &[u8]) -> bool {
+        let (target, pool) = self.map_with_entry(map, key, location);
         target.log.overwrite(pool, location, at, bytes)
     }
 
-    /// The bytes `range` of a value by reference. They stay as they are while the entry is removed, overwritten or moved, and
-    /// its chunk released; the chunks stay in memory as long as a part of them is pinned.
+    /// The bytes `range` of a value by reference; `location` is what [`find`](Store::find) has just returned for the key. They
+    /// stay as they are while the entry is removed, overwritten or moved, and its chunk released; the chunks stay in memory
+    /// as long as a part of them is pinned.
     ///
     /// # Panics
-    /// When the range is not within the value.
-    pub fn pin(&mut self, map: MapId, location: Location, range: Range<usize>) -> Vec<Bytes> {
-        let Store { maps, pool, .. } = self;
-        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+    /// When the range is not within the value, or the key is not at the location.
+    pub fn pin(&mut self, map: MapId, key: &Key<'_>, location: Location, range: Range<usize>) -> Vec<Bytes> {
+        let (target, pool) = self.map_with_entry(map, key, location);
         target.log.pin(pool, location, range.start, range.len())
     }
 
@@ -467,7 +466,6 @@ impl Store {
             self.memory.tidy(&mut self.pool, 1);
             self.pool.trim(needed + share + TRIM_BYTES, TRIM_BYTES);
         }
-        self.count_index_headers();
         more
     }
 
@@ -494,8 +492,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        let index = self.memory.usage();
-        self.pool.usage().held_bytes + index.header_bytes + index.directory_bytes
+        self.pool.usage().held_bytes + self.memory.outside_bytes()
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).
@@ -527,18 +524,22 @@ impl Store {
         assert_eq!(in_pass, usize::from(self.compacting.is_some()), "one map compacts at a time");
     }
 
+    /// The map and the pool, to pin or write bytes of an entry. That the entry is there is asked of the index: bytes at a place
+    /// that is out of date may be written to later although they are pinned.
+    fn map_with_entry(&mut self, map: MapId, key: &Key<'_>, location: Location) -> (&mut Map, &mut Pool) {
+        let Store { maps, memory, pool, .. } = self;
+        let map = maps[map.0 as usize].as_mut().expect("the map exists");
+        let found = map.index.find(memory, key.hash, |at| at == location);
+        assert!(found.is_some(), "the key is at the location");
+        (map, pool)
+    }
+
     fn map(&self, map: MapId) -> &Map {
         self.maps[map.0 as usize].as_ref().expect("the map exists")
     }
 
     fn map_mut(&mut self, map: MapId) -> &mut Map {
         self.maps[map.0 as usize].as_mut().expect("the map exists")
-    }
-
-    /// The memory of headers and nodes is not from the pool, but counts under its limit.
-    fn count_index_headers(&mut self) {
-        let index = self.memory.usage();
-        self.pool.set_outside(index.header_bytes + index.directory_bytes);
     }
 
     fn note_death(&mut self, map: MapId, bytes: u64) {

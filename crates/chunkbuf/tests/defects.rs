@@ -156,9 +156,10 @@ fn a_hot_key_rewritten_while_it_is_copied_keeps_its_last_value() {
         store.step(Budget { bytes: 3000, entries: 1024 }, true);
         assert_eq!(store.get(map, b"hot").unwrap().value.to_vec(), vec![round; len]);
         // In place as well, on both sides of what is copied so far.
-        let location = store.find(map, &store.key(b"hot")).unwrap();
+        let hot = store.key(b"hot");
+        let location = store.find(map, &hot).unwrap();
         for at in [0, len / 2, len - 1] {
-            assert!(store.write_in_place(map, location, at, &[!round]));
+            assert!(store.write_in_place(map, &hot, location, at, &[!round]));
         }
         store.audit();
         store.step(Budget { bytes: 3000, entries: 1024 }, true);

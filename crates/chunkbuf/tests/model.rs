@@ -135,8 +135,9 @@ impl Race {
         let at = (at % value.len() as u64) as usize;
         let end = value.len().min(at + 5);
         let bytes = vec![byte; end - at];
-        let location = self.store.find(*map, &self.store.key(&key)).expect("the model has it");
-        if self.store.write_in_place(*map, location, at, &bytes) {
+        let key = self.store.key(&key);
+        let location = self.store.find(*map, &key).expect("the model has it");
+        if self.store.write_in_place(*map, &key, location, at, &bytes) {
             value[at..end].copy_from_slice(&bytes);
         }
     }
@@ -145,9 +146,10 @@ impl Race {
         let key = self.key();
         let (map, model) = &self.maps[chosen];
         let Some((_, value)) = model.get(&key) else { return };
-        let location = self.store.find(*map, &self.store.key(&key)).expect("the model has it");
+        let key = self.store.key(&key);
+        let location = self.store.find(*map, &key).expect("the model has it");
         let from = value.len() / 3;
-        self.pinned.push((self.store.pin(*map, location, from..value.len()), value[from..].to_vec()));
+        self.pinned.push((self.store.pin(*map, &key, location, from..value.len()), value[from..].to_vec()));
     }
 
     fn check(&mut self) {

@@ -46,7 +46,8 @@ fn an_entry_may_end_or_begin_at_every_byte_of_a_chunk_border() {
     // A first entry that leaves 0 to 12 bytes of the chunk, so that header, key length, key and value of the second are each
     // cut at every place.
     for left in 0..=12 {
-        for len in [0, 1, 200, 2000, 20_000, 300_000] {
+        // Miri sees every cut of the head; long values are more of the same.
+        for &len in if cfg!(miri) { &[3_usize][..] } else { &[0, 1, 200, 2000, 20_000, 300_000] } {
             let (mut pool, mut buffer) = buffer();
             let Some(first_len) = value_len(CHUNK - left) else { continue };
             append(&mut buffer, &mut pool, b"", &pattern(first_len));
@@ -130,7 +131,7 @@ fn an_append_that_runs_out_of_chunks_changes_nothing() {
 
 #[test]
 fn a_splice_moves_chunks_and_pads_the_seam() {
-    for left in 0..CHUNK {
+    for left in (0..CHUNK).step_by(if cfg!(miri) { 50 } else { 1 }) {
         let (mut pool, mut first) = buffer();
         let Some(len) = value_len(CHUNK - left) else { continue };
         let one = append(&mut first, &mut pool, b"", &pattern(len));

@@ -104,13 +104,15 @@ fn a_pass_drops_what_is_dead_and_keeps_what_is_live() {
 fn a_step_stops_after_any_byte() {
     let mut bench = Bench::with_three();
     let mut steps = 0;
-    while bench.step(1) != Progress::Finished {
+    // Miri takes the first bytes one by one, into the long entry, and the rest faster.
+    let bytes = |steps| if cfg!(miri) && steps > 100 { 100 } else { 1 };
+    while bench.step(bytes(steps)) != Progress::Finished {
         steps += 1;
-        if steps % 97 == 0 || steps < 200 {
+        if steps % 97 == 0 || !cfg!(miri) && steps < 200 {
             bench.check();
         }
     }
-    assert!(steps >= 20_000, "one byte a step: {steps}");
+    assert!(cfg!(miri) || steps >= 20_000, "one byte a step: {steps}");
     bench.check();
 }
 
@@ -178,11 +180,12 @@ fn staging_offsets_are_final_from_the_first_write() {
 
 #[test]
 fn source_chunks_return_while_the_pass_runs() {
+    let entries = if cfg!(miri) { 100 } else { 2000u32 };
     let mut bench = Bench::new();
-    for number in 0..2000u32 {
+    for number in 0..entries {
         bench.put(&number.to_le_bytes(), &[1; 200]);
     }
-    for number in (0..2000u32).step_by(2) {
+    for number in (0..entries).step_by(2) {
         bench.remove(&number.to_le_bytes());
     }
     let before = bench.log.usage().chunk_bytes;
@@ -224,6 +227,26 @@ fn a_pass_without_memory_waits_and_goes_on() {
 }
 
 #[test]
+fn a_pass_without_memory_still_drops_what_is_dead() {
+    // The dead entries at the front of a batch waited for the memory that a live one behind them needed, and for ever when
+    // it was their chunks that would have been that memory.
+    let mut bench = Bench::new();
+    (0..20u8).for_each(|number| bench.put(&[number], &[number; 3000]));
+    bench.put(b"live", &[1; 3000]);
+    (0..20u8).for_each(|number| bench.remove(&[number]));
+    bench.log.begin_pass(0.5);
+    let held = bench.log.usage().chunk_bytes;
+    bench.pool.set_limit(0);
+    assert_eq!(bench.step(u64::MAX), Progress::NoMemory);
+    bench.check();
+    let usage = bench.log.usage();
+    assert_eq!(usage.dead_bytes, 0);
+    assert!(usage.chunk_bytes < held / 4, "{} of {held} bytes are left", usage.chunk_bytes);
+    bench.pool.set_limit(u64::MAX);
+    bench.finish();
+}
+
+#[test]
 fn an_overwrite_in_place_reaches_the_copy_in_flight() {
     let mut bench = Bench::with_three();
     bench.step(46 + 10_000);
@@ -234,6 +257,31 @@ fn an_overwrite_in_place_reaches_the_copy_in_flight() {
     }
     bench.check();
     bench.finish();
+}
+
+#[test]
+fn an_overwrite_reaches_the_copy_in_flight_beside_a_pinned_neighbour() {
+    // Whether a reader pins the copy was asked of its whole chunk. The entry copied before it stands in the same chunk, the
+    // index knows it there, and a reader may well pin it: the overwrite panicked, half done.
+    let mut bench = Bench::with_three();
+    bench.step(46 + 100);
+    let (first, long) = (bench.find(b"first").unwrap(), bench.find(b"long").unwrap());
+    assert_ne!(first.generation(), long.generation(), "one is copied, the other in flight");
+    let pinned = bench.log.pin(&mut bench.pool, first, 0, 40);
+    assert!(bench.log.overwrite(&mut bench.pool, long, 10, &[9; 20]));
+    bench.expected.get_mut(b"long".as_slice()).unwrap()[10..30].fill(9);
+    bench.check();
+    assert_eq!(pinned.concat(), [1; 40]);
+    bench.finish();
+}
+
+#[test]
+fn the_longest_log_leaves_room_for_the_end_of_a_pass() {
+    // A log that was live to its last byte panicked at the beginning of a pass: whole chunks end past the last offset.
+    for promised in (LOG_LEN_MAX - 2000..=LOG_LEN_MAX).chain([LOG_LEN_MAX - ChunkSize::MAX.bytes() + 3]) {
+        let capacity = target_capacity(promised, ChunkSize::MAX);
+        assert!((promised..promised + ChunkSize::MAX.bytes()).contains(&capacity.get()));
+    }
 }
 
 #[test]

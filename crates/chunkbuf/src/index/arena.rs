@@ -56,6 +56,12 @@ impl<T: Default> Arena<T> {
         u32::try_from(page * PAGE_ITEMS + at).expect("fewer than 2^32 items")
     }
 
+    /// Bytes of the page that the next [`Arena::insert`] takes; mostly 0.
+    pub(super) fn growth_bytes(&mut self) -> u64 {
+        let has_room = self.open.first().is_some_and(|page| self.pages[page].is_some());
+        if has_room { 0 } else { size_of::<[T; PAGE_ITEMS]>() as u64 }
+    }
+
     /// Takes the item out; its number is free for another.
     pub(super) fn remove(&mut self, id: u32) -> T {
         let (page, at) = (id as usize / PAGE_ITEMS, id as usize % PAGE_ITEMS);

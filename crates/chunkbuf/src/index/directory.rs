@@ -93,6 +93,11 @@ impl Nodes {
         self.nodes.held_bytes() + (self.entries * size_of::<Entry>()) as u64
     }
 
+    /// Bytes that a split takes at most.
+    pub(super) fn growth_bytes_max(&mut self) -> u64 {
+        self.nodes.growth_bytes() + (size_of::<Entry>() << (NODE_BITS_MAX - 1)) as u64
+    }
+
     /// The segment of a hash.
     #[inline]
     pub(super) fn segment(&self, root: Entry, hash: u64) -> u32 {

@@ -167,6 +167,13 @@ impl Index {
         self.make_room(memory, pool, hash, hash_of)
     }
 
+    /// Gives back what [`Index::reserve`] took for a first slot that did not come.
+    pub fn release_if_empty(&mut self, memory: &mut IndexMemory, pool: &mut Pool) {
+        if self.len == 0 && self.root.is_some() {
+            self.tighten(memory, pool, 0);
+        }
+    }
+
     /// Adds a slot. [`Index::reserve`] must have made room for it. That the key is not there yet is the caller's to know.
     #[inline]
     pub fn insert(&mut self, memory: &mut IndexMemory, hash: u64, location: Location) {
@@ -338,11 +345,13 @@ impl Index {
             }
         };
         self.bytes += memory.used_bytes() - bytes_before;
+        memory.tell(pool);
         made
     }
 
     /// The first segment, for all hashes.
     fn open(&mut self, memory: &mut IndexMemory, pool: &mut Pool) -> Result<(), OutOfMemory> {
+        memory.admit_segment(pool)?;
         let mut segment = Segment::new(0, 0);
         segment.open(&mut memory.slab, pool)?;
         self.root = Some(Entry::segment(memory.segments.insert(segment)));
@@ -357,6 +366,8 @@ impl Index {
         id: u32,
         hash_of: impl FnMut(Location) -> u64,
     ) -> Result<(), OutOfMemory> {
+        memory.tell(pool);
+        memory.admit_segment(pool)?;
         let segment = memory.segments.get_mut(id);
         let depth = segment.depth();
         let high = segment.split(&mut memory.slab, pool, hash_of)?;
@@ -390,6 +401,7 @@ impl Index {
             self.root = None;
         }
         self.bytes -= bytes_before - memory.used_bytes();
+        memory.tell(pool);
     }
 
     /// The sibling of the segment, if both fit easily into one.
@@ -409,6 +421,7 @@ impl Remains {
         let mut budget = blocks;
         while let Some(root) = self.root {
             if budget == 0 {
+                memory.tell(pool);
                 return false;
             }
             let id = memory.nodes.last_segment(root);
@@ -419,6 +432,7 @@ impl Remains {
                 self.root = memory.nodes.cut_last_segment(root);
             }
         }
+        memory.tell(pool);
         true
     }
 }
@@ -474,6 +488,20 @@ impl IndexMemory {
             blocks.iter().for_each(|&block| assert!(owned.insert(block), "{block:?} has two owners"));
         }
         assert_eq!(owned.len(), self.slab.blocks_used(), "every block in use has an owner");
+    }
+
+    /// Bytes of headers and nodes: not from the pool, but under its limit.
+    pub fn outside_bytes(&self) -> u64 {
+        self.segments.held_bytes() + self.nodes.held_bytes()
+    }
+
+    fn tell(&self, pool: &mut Pool) {
+        pool.set_outside(self.outside_bytes());
+    }
+
+    /// Whether one more segment, with what the directory needs for it, is under the pool's limit.
+    fn admit_segment(&mut self, pool: &mut Pool) -> Result<(), OutOfMemory> {
+        pool.admit_outside(self.segments.growth_bytes() + self.nodes.growth_bytes_max())
     }
 
     /// Bytes of all blocks, headers and nodes in use.

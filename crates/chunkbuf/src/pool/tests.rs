@@ -157,3 +157,34 @@ fn a_pin_can_end_on_another_thread() {
     pool.sweep_limbo(1);
     assert_eq!(pool.usage().limbo_bytes, 0);
 }
+
+#[test]
+fn every_chunk_in_limbo_has_its_turn() {
+    // Looks took turns at the first and the last chunk only: two slow readers kept all others' memory.
+    let mut pool = unlimited();
+    let mut pins = Vec::new();
+    for _ in 0..5 {
+        let mut chunk = pool.take(SMALL, Purpose::Write).unwrap();
+        // SAFETY: the bytes are not written again.
+        pins.push(unsafe { pool.pin(&mut chunk, 0..4) });
+        pool.give(chunk);
+    }
+    pins.drain(1..4);
+    for _ in 0..5 {
+        pool.sweep_limbo(1);
+    }
+    assert_eq!(pool.usage().limbo_bytes, 2 * 256, "the two that are still read");
+    pins.clear();
+    pool.sweep_limbo(2);
+    assert_eq!(pool.usage().limbo_bytes, 0);
+    pool.audit();
+}
+
+#[test]
+#[should_panic(expected = "where it came from")]
+fn a_chunk_of_another_pool_is_refused() {
+    // Safe code could have two owners of one block: both pools' first chunks have the same number.
+    let (mut pool, mut other) = (unlimited(), unlimited());
+    let _chunk = pool.take(SMALL, Purpose::Write).unwrap();
+    pool.give(other.take(SMALL, Purpose::Write).unwrap());
+}

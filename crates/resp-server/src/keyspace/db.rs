@@ -72,6 +72,12 @@ impl Found<'_> {
         self.place?.head.expires
     }
 
+    /// The key that was found or written: not one that is longer than any can be.
+    #[inline]
+    fn stored_key(&self) -> &Key<'_> {
+        self.key.as_ref().expect("a key in the store has a length that it may have")
+    }
+
     /// What the key holds, if it is there.
     pub fn value_type(&self) -> Option<ValueType> {
         Some(self.place?.head.value_type)
@@ -155,7 +161,7 @@ impl Db<'_> {
             let place = found.place.expect("its value was just read");
             let range = place.head.len..place.head.len + len;
             let map = self.map();
-            let pieces = self.keyspace.store.pin(map, place.location, range);
+            let pieces = self.keyspace.store.pin(map, found.stored_key(), place.location, range);
             reply.bulk_by_reference(len, pieces.into_iter());
         }
         Ok(true)
@@ -233,7 +239,7 @@ impl Db<'_> {
         let map = self.map();
         if old.len == head.as_slice().len()
             && old.expires.is_some()
-            && self.keyspace.store.write_in_place(map, location, 0, head.as_slice())
+            && self.keyspace.store.write_in_place(map, found.stored_key(), location, 0, head.as_slice())
         {
             self.written(&found, expires);
             return Ok(true);
@@ -368,7 +374,7 @@ impl Db<'_> {
         let store = &mut self.keyspace.store;
         let same =
             head.value_type == ValueType::String && store.entry(map, location).value.len() == head.len + value.len();
-        if same && store.write_in_place(map, location, head.len, value) {
+        if same && store.write_in_place(map, found.stored_key(), location, head.len, value) {
             self.keyspace.writes += 1;
             return true;
         }
@@ -392,7 +398,7 @@ impl Db<'_> {
         self.keyspace.writes += 1;
         let old = found.expires();
         if old.is_some() || expires.is_some() {
-            let key = found.key.as_ref().expect("a key that was written");
+            let key = found.stored_key();
             let now = self.keyspace.now;
             self.keyspace.databases[self.index].arm(key.hash(), old, expires, now);
         }
@@ -406,7 +412,7 @@ impl Db<'_> {
         let value = self.keyspace.store.entry(map, location).value;
         let range = skip..value.len();
         if range.len() >= BY_REFERENCE_BYTES {
-            return Stored::Pinned(self.keyspace.store.pin(map, location, range));
+            return Stored::Pinned(self.keyspace.store.pin(map, found.stored_key(), location, range));
         }
         let mut scratch = std::mem::take(&mut self.keyspace.scratch);
         scratch.clear();

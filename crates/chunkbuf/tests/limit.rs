@@ -1,0 +1,50 @@
+//! The limit on memory: never exceeded, never in the way of what frees memory, and nothing kept by a put that it refused.
+
+use chunkbuf::{Budget, MapId, Options, PutError, Store, UserFlags};
+
+const NONE: UserFlags = UserFlags::NONE;
+const MIB: u64 = 1 << 20;
+
+fn store_with(memory_limit: u64) -> (Store, MapId) {
+    let mut store = Store::new(Options { memory_limit, ..Options::default() });
+    let map = store.create();
+    (store, map)
+}
+
+fn key(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+#[test]
+fn a_limit_lowered_under_what_is_held_is_reached_once_enough_is_removed() {
+    // A pass needs a chunk before it frees one. Over the limit it got none, so no removal ever freed memory, and every write
+    // was refused for good.
+    let (mut store, map) = store_with(u64::MAX);
+    for number in 0..20_000 {
+        store.put(map, &key(number), NONE, &[1; 1000]).unwrap();
+    }
+    let before = store.held_bytes();
+    store.set_memory_limit(10 * MIB);
+    assert_eq!(store.put(map, b"refused", NONE, &[0; 1 << 20]), Err(PutError::OutOfMemory));
+    for number in 0..20_000 {
+        if number % 4 != 0 {
+            store.remove(map, &key(number));
+        }
+    }
+    while store.step(Budget::STEP, true) {
+        assert!(store.held_bytes() <= before + 2 * MIB, "{} of {before} bytes", store.held_bytes());
+    }
+    store.audit();
+    assert!(store.held_bytes() <= 10 * MIB, "{} bytes are still held", store.held_bytes());
+    store.put(map, b"taken", NONE, b"").unwrap();
+}
+
+#[test]
+fn a_refused_put_leaves_an_empty_map_empty() {
+    // The room that the index had made for the key stayed, a page in the end, in every map whose first put was refused.
+    let (mut store, map) = store_with(MIB);
+    assert_eq!(store.put(map, b"key", NONE, &[0; 2 << 20]), Err(PutError::OutOfMemory));
+    store.audit();
+    let usage = store.usage();
+    assert_eq!((usage.pool.used_bytes, usage.index.held_bytes()), (0, 0));
+}
