@@ -39,6 +39,21 @@ impl Map {
         self.index.find(memory, key.hash(), |location| self.log.entry(location).has_key(key.bytes()))
     }
 
+    /// Where the key's entry stands, and the entry: what [`find`](Map::find) has to look at anyway.
+    #[inline]
+    pub(crate) fn find_entry(&self, memory: &IndexMemory, key: &Key<'_>) -> Option<(Location, RawEntry<'_>)> {
+        let mut found = None;
+        let location = self.index.find(memory, key.hash(), |location| {
+            let entry = self.log.entry(location);
+            let is_key = entry.has_key(key.bytes());
+            if is_key {
+                found = Some(entry);
+            }
+            is_key
+        })?;
+        Some((location, found?))
+    }
+
     #[inline]
     pub(crate) fn entry(&self, location: Location) -> RawEntry<'_> {
         self.log.entry(location)

@@ -14,7 +14,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
-use crate::buffer::{Buffer, Slices};
+use crate::buffer::{Buffer, RawEntry, Slices};
 use crate::compaction::{Budget, Progress, Workshop};
 use crate::entry::UserFlags;
 use crate::index::{IndexMemory, IndexUsage, Remains};
@@ -83,6 +83,18 @@ pub struct Entry<'a> {
     pub value: Slices<'a>,
     /// Bytes that it takes in the log, header included.
     pub stored_len: u64,
+}
+
+impl<'a> From<RawEntry<'a>> for Entry<'a> {
+    #[inline]
+    fn from(entry: RawEntry<'a>) -> Entry<'a> {
+        Entry {
+            key: entry.key(),
+            flags: entry.header.flags.user(),
+            value: entry.value(),
+            stored_len: entry.header.entry_len(),
+        }
+    }
 }
 
 /// Why a put was refused. Nothing has changed.
@@ -305,13 +317,14 @@ impl Store {
     /// The entry at a location that [`find`](Store::find), [`scan`](Store::scan) or [`random`](Store::random) has just given.
     #[inline]
     pub fn entry(&self, map: MapId, location: Location) -> Entry<'_> {
-        let entry = self.map(map).entry(location);
-        Entry {
-            key: entry.key(),
-            flags: entry.header.flags.user(),
-            value: entry.value(),
-            stored_len: entry.header.entry_len(),
-        }
+        self.map(map).entry(location).into()
+    }
+
+    /// [`find`](Store::find) and [`entry`](Store::entry) in one look.
+    #[inline]
+    pub fn find_entry(&self, map: MapId, key: &Key<'_>) -> Option<(Location, Entry<'_>)> {
+        let (location, entry) = self.map(map).find_entry(&self.memory, key)?;
+        Some((location, entry.into()))
     }
 
     /// The entry of a key.
@@ -400,6 +413,17 @@ impl Store {
     pub fn write_in_place(&mut self, map: MapId, key: &Key<'_>, location: Location, at: usize, bytes: &[u8]) -> bool {
         let (target, pool) = self.map_with_entry(map, key, location);
         target.log.overwrite(pool, location, at, bytes)
+    }
+
+    /// Overwrites a value from byte `at` to its end, if `bytes` has just that length and no reader pins a chunk of it; whether it
+    /// did. `location` is what [`find`](Store::find) has just returned for the key, which debug builds check: it is on the way of
+    /// every overwrite, and a look at the index costs as much as all the rest of it.
+    #[inline]
+    pub fn rewrite_in_place(&mut self, map: MapId, key: &Key<'_>, location: Location, at: usize, bytes: &[u8]) -> bool {
+        debug_assert_eq!(self.find(map, key), Some(location), "the key is at the location");
+        let Store { maps, pool, .. } = self;
+        let target = maps[map.0 as usize].as_mut().expect("the map exists");
+        target.log.entry(location).value().len() == at + bytes.len() && target.log.overwrite(pool, location, at, bytes)
     }
 
     /// The bytes `range` of a value by reference; `location` is what [`find`](Store::find) has just returned for the key. They

@@ -344,8 +344,8 @@ impl Db<'_> {
     #[inline]
     fn place(&mut self, key: &Key<'_>) -> Option<Place> {
         let map = self.map();
-        let location = self.keyspace.store.find(map, key)?;
-        let head = Head::decode(&self.keyspace.store.entry(map, location));
+        let (location, entry) = self.keyspace.store.find_entry(map, key)?;
+        let head = Head::decode(&entry);
         match head.expires {
             Some(at) if is_past(at, self.keyspace.now) => {
                 self.keyspace.remove_expired(self.index, key, location, at);
@@ -372,13 +372,10 @@ impl Db<'_> {
         self.check(found);
         let map = self.map();
         let store = &mut self.keyspace.store;
-        let same =
-            head.value_type == ValueType::String && store.entry(map, location).value.len() == head.len + value.len();
-        if same && store.write_in_place(map, found.stored_key(), location, head.len, value) {
-            self.keyspace.writes += 1;
-            return true;
-        }
-        false
+        let done = head.value_type == ValueType::String
+            && store.rewrite_in_place(map, found.stored_key(), location, head.len, value);
+        self.keyspace.writes += u64::from(done);
+        done
     }
 
     /// Puts an entry made of `parts`, which begin with `head`.
