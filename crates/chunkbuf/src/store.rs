@@ -161,14 +161,18 @@ impl Usage {
 
 /// Chunks that a busy step gives back from cleared maps and finished readers.
 const GARBAGE_CHUNKS: usize = 8;
+/// Cleared maps that a step finishes with, if they are small.
+const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.
 const TRIM_BYTES: u64 = 128 * 1024;
-/// Dead share at which an idle store starts a pass.
+/// Share of live bytes below which an idle store starts a pass.
 const IDLE_UTILISATION: f64 = 0.95;
+/// Targets that can be set: 1 would copy for ever, and an idle store never leaves more dead than the last of them allows.
+const UTILISATION: std::ops::RangeInclusive<f64> = 0.5..=IDLE_UTILISATION;
 /// The part of the memory limit beyond which compaction works as hard as in an idle store.
 const TIGHT_SHARE: f64 = 0.85;
 
@@ -202,10 +206,17 @@ struct Garbage {
     index: Remains,
 }
 
+impl Garbage {
+    fn is_empty(&self) -> bool {
+        self.buffers.is_empty() && self.index.is_empty()
+    }
+}
+
 impl Store {
     /// A store without maps. Takes no memory.
     pub fn new(options: Options) -> Store {
         assert!((0.0..=1.0).contains(&options.p), "P is between 0 and 1");
+        assert!(UTILISATION.contains(&options.target_utilisation), "the target utilisation is between 0.5 and 0.95");
         Store {
             hasher: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
             pool: Pool::new(options.memory_limit),
@@ -244,6 +255,7 @@ impl Store {
 
     /// Changes the share of live bytes below which a pass starts.
     pub fn set_target_utilisation(&mut self, share: f64) {
+        assert!(UTILISATION.contains(&share), "the target utilisation is between 0.5 and 0.95");
         self.options.target_utilisation = share;
     }
 
@@ -283,7 +295,12 @@ impl Store {
         if self.compacting == Some(map) {
             self.end_pass();
         }
-        self.garbage.push_back(Garbage { buffers: log.into_buffers(), index: index.clear() });
+        let mut buffers = log.into_buffers();
+        buffers.retain(|buffer| buffer.usage().chunks > 0);
+        let garbage = Garbage { buffers, index: index.clear() };
+        if !garbage.is_empty() {
+            self.garbage.push_back(garbage);
+        }
     }
 
     /// Keys of a map.
@@ -656,20 +673,23 @@ impl Store {
         self.debt = 0.0;
     }
 
-    /// Gives back some of what cleared maps have left; whether there is more.
+    /// Gives back some of what cleared maps have left, one map's or the last of several small ones'; whether there is more.
     fn free_garbage(&mut self) -> bool {
-        let Some(garbage) = self.garbage.front_mut() else { return false };
-        match garbage.buffers.last_mut() {
-            Some(buffer) => {
-                if buffer.discard(&mut self.pool, GARBAGE_CHUNKS) {
+        for _ in 0..GARBAGE_MAPS {
+            let Some(garbage) = self.garbage.front_mut() else { return false };
+            if let Some(buffer) = garbage.buffers.last_mut() {
+                let is_gone = buffer.discard(&mut self.pool, GARBAGE_CHUNKS);
+                if is_gone {
                     garbage.buffers.pop();
                 }
-            }
-            None => {
-                if garbage.index.release(&mut self.memory, &mut self.pool, GARBAGE_BLOCKS) {
-                    self.garbage.pop_front();
+                if !is_gone || !garbage.buffers.is_empty() {
+                    break;
                 }
             }
+            if !garbage.index.release(&mut self.memory, &mut self.pool, GARBAGE_BLOCKS) {
+                break;
+            }
+            self.garbage.pop_front();
         }
         !self.garbage.is_empty()
     }

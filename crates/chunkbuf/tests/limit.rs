@@ -1,4 +1,4 @@
-//! The limit on memory: never exceeded, never in the way of what frees memory, and nothing kept by a put that it refused.
+//! The limit on memory: never exceeded, never in the way of what frees memory; and nothing held for nothing.
 
 use chunkbuf::{Budget, MapId, Options, PutError, Store, UserFlags};
 
@@ -47,4 +47,27 @@ fn a_refused_put_leaves_an_empty_map_empty() {
     store.audit();
     let usage = store.usage();
     assert_eq!((usage.pool.used_bytes, usage.index.held_bytes()), (0, 0));
+}
+
+#[test]
+fn an_empty_map_is_cleared_without_a_trace() {
+    // Each clear of an empty map left two steps of work and a list of nothing, without an end.
+    let (mut store, map) = store_with(u64::MAX);
+    (0..1000).for_each(|_| store.clear(map));
+    assert_eq!(store.debt(), 0);
+    assert!(!store.step(Budget::STEP, false));
+}
+
+#[test]
+fn small_maps_that_were_dropped_are_freed_several_in_a_step() {
+    // Two steps for each of them let a client drop maps faster than steps freed them.
+    let (mut store, _) = store_with(u64::MAX);
+    let maps: Vec<_> = (0..1000).map(|_| store.create()).collect();
+    for &map in &maps {
+        store.put(map, b"key", NONE, b"value").unwrap();
+        store.drop_map(map);
+    }
+    let steps = (1..).take_while(|_| store.step(Budget::STEP, false)).count();
+    assert!(steps <= 200, "{steps} steps for 1000 maps");
+    assert_eq!(store.usage().pool.used_bytes, 0);
 }

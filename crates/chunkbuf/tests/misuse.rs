@@ -6,12 +6,12 @@ use chunkbuf::{Budget, Options, Store, UserFlags};
 fn store_with_a_place_out_of_date() -> (Store, chunkbuf::MapId, chunkbuf::Location) {
     let mut store = Store::new(Options::default());
     let map = store.create();
-    store.put(map, b"gone", UserFlags::NONE, &[1; 5000]).unwrap();
-    let place = store.find(map, &store.key(b"gone")).unwrap();
+    store.put(map, b"gone", UserFlags::NONE, &[1; 5000]).expect("no limit");
+    let place = store.find(map, &store.key(b"gone")).expect("just put");
     store.clear(map);
     while store.step(Budget::STEP, true) {}
-    store.put(map, b"gone", UserFlags::NONE, b"short").unwrap();
-    store.put(map, b"gone", UserFlags::NONE, b"shorter").unwrap();
+    store.put(map, b"gone", UserFlags::NONE, b"short").expect("no limit");
+    store.put(map, b"gone", UserFlags::NONE, b"shorter").expect("no limit");
     (store, map, place)
 }
 

@@ -416,6 +416,11 @@ impl Index {
 }
 
 impl Remains {
+    /// True when there is nothing to release.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
     /// Gives back at most `blocks` blocks, and the headers and nodes that go with them. True when nothing is left.
     pub fn release(&mut self, memory: &mut IndexMemory, pool: &mut Pool, blocks: usize) -> bool {
         let mut budget = blocks;

@@ -330,9 +330,12 @@ fn siblings_merge_although_one_has_a_newer_window() {
 fn a_model_agrees_whatever_the_hashes() {
     for (family, hash) in [GOOD, FORTY_SHARE_A_HASH, LONG_PREFIX, FOUR_HUNDRED_ALIKE, COUNTING].into_iter().enumerate()
     {
-        for seed in 0..if IS_TOO_LONG { 1 } else { 2 } {
+        if IS_TOO_LONG && family > 0 {
+            return;
+        }
+        for seed in 0..2 {
             let mut random = Random::new(family as u64 * 1000 + seed);
-            race_the_model(&mut random, [hash, GOOD, hash], if IS_TOO_LONG { 64 } else { 4000 });
+            race_the_model(&mut random, [hash, GOOD, hash], if IS_TOO_LONG { 32 } else { 4000 });
         }
     }
 }
@@ -579,6 +582,9 @@ fn a_refused_reserve_changes_nothing() {
 
 #[test]
 fn headers_and_nodes_are_under_the_limit_before_they_are_taken() {
+    if IS_TOO_LONG {
+        return;
+    }
     // They were counted once they were there: a split on blocks that lay free passed a limit that was used up.
     let (mut memory, mut pool) = world();
     let mut map = filled(GOOD, 0..392, &mut memory, &mut pool);
