@@ -111,10 +111,7 @@ fn hello(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outco
             name = Some(client_name(args.at(at + 1))?);
             at += 2;
         } else {
-            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
-            text.extend_from_slice(args.at(at));
-            text.push(b'\'');
-            return Err(CommandError::Bytes(text));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", args.at(at), "'"));
         }
     }
     if let Some((user, password)) = credentials {
@@ -351,12 +348,11 @@ fn client_setinfo(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply)
     } else if args.is(2, "LIB-VER") {
         &mut client.lib_ver
     } else {
-        let text = [b"ERR Unrecognized option '", attribute, b"'"].concat();
-        return Err(CommandError::Bytes(text));
+        return Err(CommandError::quoting("ERR Unrecognized option '", attribute, "'"));
     };
     if !is_plain(args.at(3)) {
-        let reason: &[u8] = b" cannot contain spaces, newlines or special characters.";
-        return Err(CommandError::Bytes([b"ERR ", attribute, reason].concat()));
+        let reason = " cannot contain spaces, newlines or special characters.";
+        return Err(CommandError::quoting("ERR ", attribute, reason));
     }
     *field = args.at(3).to_vec();
     reply.ok();
@@ -409,8 +405,7 @@ fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
         } else if ["master", "slave", "replica", "pubsub"].iter().any(|kind| args.is(3, kind)) {
             reply_clients(engine, std::iter::empty(), reply);
         } else {
-            let text = [b"ERR Unknown client type '", args.at(3), b"'"].concat();
-            return Err(CommandError::Bytes(text));
+            return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
         }
     } else if args.len() > 3 && args.is(2, "ID") {
         let mut clients = Vec::with_capacity(args.len() - 3);

@@ -120,8 +120,7 @@ impl Condition {
             } else if args.is(index, "lt") {
                 condition.if_earlier = true;
             } else {
-                let text = [b"ERR Unsupported option ", args.at(index)].concat();
-                return Err(CommandError::Bytes(text));
+                return Err(CommandError::quoting("ERR Unsupported option ", args.at(index), ""));
             }
         }
         let others = condition.if_some || condition.if_later || condition.if_earlier;

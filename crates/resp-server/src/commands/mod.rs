@@ -7,9 +7,6 @@
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
-//! | [`string`] | of strings: SET, GET, INCR, APPEND ... |
-//! | [`generic`] | of keys of any type: DEL, RENAME, COPY, SCAN ... |
-//! | [`expire`] | of times to live: EXPIRE, TTL, PERSIST ... |
 //! | [`command`] | COMMAND: the commands about commands |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |

@@ -83,27 +83,22 @@ fn config_set(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> 
         return Err(CommandError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
-    let settings = set_all(context.engine.settings(), &pairs).map_err(|error| {
-        CommandError::Bytes(match error {
-            SetError::Unknown(at) => {
-                let text: &[u8] = b"ERR Unknown option or number of arguments for CONFIG SET - '";
-                [text, pairs[at].0, b"'"].concat()
-            }
-            SetError::Failed(at, reason) => {
-                let text: &[u8] = b"ERR CONFIG SET failed (possibly related to argument '";
-                [text, pairs[at].0, b"') - ", reason.as_bytes()].concat()
-            }
-        })
+    let failed = |name: &[u8], reason: &str| {
+        CommandError::quoting("ERR CONFIG SET failed (possibly related to argument '", name, &format!("') - {reason}"))
+    };
+    let settings = set_all(context.engine.settings(), &pairs).map_err(|error| match error {
+        SetError::Unknown(at) => {
+            let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            CommandError::quoting(before, pairs[at].0, "'")
+        }
+        SetError::Failed(at, reason) => failed(pairs[at].0, &reason),
     })?;
     let clients_max = context.engine.host.clients_max;
     if settings.maxclients > context.engine.settings().maxclients.max(clients_max) {
-        return Err(CommandError::Bytes(
-            format!(
-                "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to \
-                 handle the specified number of clients, try with {clients_max}"
-            )
-            .into_bytes(),
-        ));
+        let reason = format!(
+            "The operating system is not able to handle the specified number of clients, try with {clients_max}"
+        );
+        return Err(failed(b"maxclients", &reason));
     }
     context.engine.change_settings(settings);
     reply.ok();

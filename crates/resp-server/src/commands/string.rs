@@ -2,7 +2,7 @@
 
 use super::arguments::{Since, Unit, integer, invalid_expire_time};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
-use crate::keyspace::{Db, Event, Found, Millis, Ttl, string_too_long};
+use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::long_double::LongDouble;
 
@@ -464,9 +464,10 @@ fn msetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// Sets each pair of arguments. Memory that runs out on the way ends it there: the gate before the command has made sure
-/// that there is some.
+/// Sets each pair of arguments, or none if there is a key that cannot be. Memory that runs out on the way ends it there: the
+/// gate before the command has made sure that there is some.
 fn set_all(db: &mut Db<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    args.from(1).step_by(2).try_for_each(check_key)?;
     for (key, value) in args.from(1).step_by(2).zip(args.from(2).step_by(2)) {
         let found = db.find(key);
         db.set(found, value, Ttl::Clear)?;

@@ -8,7 +8,7 @@
 use super::lookup::{Command, Resolved};
 use crate::commands::{Arity, CommandSpec, Flag};
 use crate::engine::{Client, Engine};
-use crate::proto::{Args, CommandError};
+use crate::proto::{Args, CommandError, until_nul};
 
 /// A set of gates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,8 +164,8 @@ fn unknown_subcommand(container: &Command, name: &[u8]) -> CommandError {
 }
 
 fn shown(bytes: &[u8], max: usize) -> &[u8] {
-    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
-    &bytes[..end.min(max)]
+    let bytes = until_nul(bytes);
+    &bytes[..bytes.len().min(max)]
 }
 
 #[cfg(test)]

@@ -459,6 +459,11 @@ enum Stored {
     Pinned(Vec<Bytes>),
 }
 
+/// Refuses a key that is longer than any key can be, for a command that must know before it writes another one.
+pub(crate) fn check_key(key: &[u8]) -> Result<(), CommandError> {
+    if key.len() <= KEY_BYTES_MAX { Ok(()) } else { Err(key_too_long()) }
+}
+
 fn key_too_long() -> CommandError {
     CommandError::text_static("ERR key is too long (65535 bytes at most)")
 }

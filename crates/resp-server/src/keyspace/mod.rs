@@ -20,8 +20,8 @@ mod value;
 
 use chunkbuf::{Location, MapId, Store};
 
-pub(crate) use db::string_too_long;
 pub use db::{Db, Found, StringApart, Ttl};
+pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
 pub use value::{StringEncoding, StringValue, ValueType};
 

@@ -33,6 +33,12 @@ impl CommandError {
         CommandError::Text(Cow::Borrowed(text))
     }
 
+    /// An error that shows a word of the client's between two texts. As in Redis, where it is a C string, the word ends at
+    /// its first NUL byte.
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> CommandError {
+        CommandError::Bytes([before.as_bytes(), until_nul(word), after.as_bytes()].concat())
+    }
+
     /// What goes on the wire, without the leading `-` and the line's end.
     pub fn text(&self) -> Cow<'_, [u8]> {
         let text: &str = match self {
@@ -50,4 +56,9 @@ impl CommandError {
         };
         Cow::Borrowed(text.as_bytes())
     }
+}
+
+/// What Redis shows of a client's bytes in an error: those before the first NUL byte, if there is one.
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
 }

@@ -11,6 +11,6 @@ pub mod parser;
 pub mod reply;
 
 pub use args::{Args, Batch, Span};
-pub use error::CommandError;
+pub use error::{CommandError, until_nul};
 pub use parser::{Limits, Parser, ProtocolError};
 pub use reply::{Protocol, Reply};

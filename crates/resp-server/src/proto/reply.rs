@@ -76,8 +76,10 @@ impl Reply {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error line; CR and LF in `text` become spaces, as a line must not hold them.
+    /// An error line. A line must not hold CR and LF: at the end of `text` they are dropped, within it they become spaces.
     pub fn error(&mut self, text: &[u8]) {
+        let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let text = &text[..end];
         self.tail.push(b'-');
         self.tail.extend(text.iter().map(|&byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
         self.tail.extend_from_slice(b"\r\n");
@@ -357,6 +359,21 @@ mod tests {
                 assert_eq!(sent, b"+OK\r\n$6\r\nabcdef\r\n:7\r\n$-1\r\n");
                 assert_eq!(reply.queued_bytes, 0);
             }
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_its_text() {
+        for (text, line) in [
+            (&b"ERR a\r\nb"[..], &b"-ERR a  b\r\n"[..]),
+            (b"ERR a\r\n", b"-ERR a\r\n"),
+            (b"ERR \n\n\r", b"-ERR \r\n"),
+            (b"\r\n", b"-\r\n"),
+            (b"", b"-\r\n"),
+        ] {
+            let mut reply = Reply::new();
+            reply.error(text);
+            assert_eq!(reply.to_vec(), line);
         }
     }
 

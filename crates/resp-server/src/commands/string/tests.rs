@@ -44,6 +44,20 @@ fn a_write_without_memory_answers_oom_and_keeps_the_old_value() {
 }
 
 #[test]
+fn many_strings_are_set_or_none_if_a_key_is_too_long() {
+    let long = "k".repeat(65_536);
+    for command in ["MSET", "MSETNX"] {
+        let mut keyspace = keyspace(u64::MAX);
+        let reply = ask(&mut keyspace, &format!("{command} a 1 {long} 2 b 3"));
+        assert_eq!(reply, "-ERR key is too long (65535 bytes at most)");
+        check(&mut keyspace, &[("EXISTS a b", ":0")]);
+        let reply = ask(&mut keyspace, &format!("{command} a 1 {} 2", &long[1..]));
+        assert!(reply == "+OK" || reply == ":1");
+        check(&mut keyspace, &[(&format!("EXISTS a {}", &long[1..]), ":2")]);
+    }
+}
+
+#[test]
 fn a_large_value_is_replied_by_reference_and_stays_whole_when_it_is_overwritten() {
     for len in [16 * 1024 - 1, 16 * 1024, 300_000] {
         let mut keyspace = keyspace(u64::MAX);
