@@ -141,7 +141,7 @@ impl Engine {
     pub fn new(settings: Settings, seed: [u64; 2], now: Now) -> Engine {
         let store = Store::new(chunkbuf::Options {
             p: settings.chunk_size_p,
-            memory_limit: settings.memory_limit(),
+            memory_limit: settings.store_limit(),
             target_utilisation: settings.target_utilisation,
             hash_key: seed,
         });
@@ -198,7 +198,7 @@ impl Engine {
 
     fn apply_settings(&mut self) {
         let store = &mut self.keyspace.store;
-        store.set_memory_limit(self.settings.memory_limit());
+        store.set_memory_limit(self.settings.store_limit());
         store.set_target_utilisation(self.settings.target_utilisation);
         store.set_p(self.settings.chunk_size_p);
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;

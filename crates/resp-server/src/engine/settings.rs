@@ -353,11 +353,21 @@ impl Settings {
         setting.set(self, values).map_err(|reason| format!("{shown}: {reason}"))
     }
 
-    /// The memory limit of the store.
+    /// Bytes in use above which commands that need memory are refused.
     pub fn memory_limit(&self) -> u64 {
         match self.maxmemory {
             0 => u64::MAX,
             bytes => bytes,
+        }
+    }
+
+    /// Bytes that the store never holds more than: a little above `maxmemory`, as commands that Redis does not refuse there
+    /// (EXPIRE, RENAME) may have to write an entry anew, and the last part below a limit is compaction's.
+    pub fn store_limit(&self) -> u64 {
+        const ROOM_MAX: u64 = 4 << 20;
+        match self.maxmemory {
+            0 => u64::MAX,
+            bytes => bytes.saturating_add((bytes / 4).min(ROOM_MAX)),
         }
     }
 }
