@@ -477,9 +477,11 @@ impl Store {
         self.map(map).index.random(&self.memory, random)
     }
 
-    /// Bytes of work that the writes so far have made necessary. Above 0, the next [`step`](Store::step) has something to do.
+    /// Bytes of work that the writes so far have made necessary: to copy, and to give back to the system. Above 0, the next
+    /// [`step`](Store::step) has something to do.
     pub fn debt(&self) -> u64 {
-        self.debt as u64 + u64::from(!self.garbage.is_empty())
+        let warm = self.pool.usage().warm_bytes.saturating_sub(self.warm_to_keep(false));
+        self.debt as u64 + warm + u64::from(!self.garbage.is_empty())
     }
 
     /// Does what is owed, or with `idle` anything that makes memory tighter, up to the budget. Returns whether there is more.
@@ -497,15 +499,13 @@ impl Store {
         if self.compacting.is_some() && (idle || self.debt >= 1.0) {
             more |= self.step_pass(budget, idle);
         }
-        // What a pass leaves behind is what it needs next: fresh memory would cost a page fault for every 4 KiB.
-        let needed = self.compacting.map_or(0, |map| self.map(map).log.left_to_copy());
-        let share = self.pool.usage().held_bytes / 128;
+        let keep = self.warm_to_keep(idle);
         if idle {
             more |= self.memory.tidy(&mut self.pool, TIDY_SEGMENTS);
-            more |= self.pool.trim(needed + share.min(1 << 20), TRIM_BYTES);
+            more |= self.pool.trim(keep, TRIM_BYTES);
         } else {
             self.memory.tidy(&mut self.pool, 1);
-            self.pool.trim(needed + share + TRIM_BYTES, TRIM_BYTES);
+            more |= self.pool.trim(keep, TRIM_BYTES);
         }
         more
     }
@@ -602,6 +602,14 @@ impl Store {
 
     fn wants_pass(&self, target: f64) -> bool {
         sizing::wants_pass(self.live_bytes, self.unlive_bytes, target)
+    }
+
+    /// Free memory that is not given back to the system. What a pass leaves behind is what it needs next: fresh memory would cost
+    /// a page fault for every 4 KiB. Beside that a small share, in a busy store a little more.
+    fn warm_to_keep(&self, idle: bool) -> u64 {
+        let needed = self.compacting.map_or(0, |map| self.map(map).log.left_to_copy());
+        let share = self.pool.usage().held_bytes / 128;
+        needed + if idle { share.min(1 << 20) } else { share + 2 * TRIM_BYTES }
     }
 
     /// The utilisation that writes at full speed must keep: as set, and tighter when memory is short.
