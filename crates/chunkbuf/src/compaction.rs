@@ -146,11 +146,13 @@ impl Log {
         }
     }
 
-    /// Bytes that the pass, if one runs, has still to write to the target.
-    pub(crate) fn left_to_copy(&self) -> u64 {
+    /// Bytes that the pass, if one runs, has still to write to the target, and the size of its chunks.
+    pub(crate) fn left_to_copy(&self) -> Option<(u64, ChunkSize)> {
         match &self.state {
-            State::Idle => 0,
-            State::Scanning(pass) | State::Copying(pass, _) => pass.promised - pass.target.end().get(),
+            State::Idle => None,
+            State::Scanning(pass) | State::Copying(pass, _) => {
+                Some((pass.promised - pass.target.end().get(), pass.chunk_size))
+            }
         }
     }
 

@@ -260,6 +260,13 @@ impl Pool {
         false
     }
 
+    /// Bytes of warm free blocks that a chunk of this size fits in. Index pages and small chunks between them can leave much warm
+    /// memory in pieces that are too small. O(sizes).
+    pub(crate) fn warm_for(&self, size: ChunkSize) -> u64 {
+        let order = usize::from(size.log2() - CHUNK_MIN_LOG2);
+        self.warm.iter().enumerate().skip(order).map(|(order, set)| set.len() as u64 * order_bytes(order)).sum()
+    }
+
     /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them, one after another in turn.
     pub fn sweep_limbo(&mut self, chunks: usize) {
         for _ in 0..chunks.min(self.limbo.len()) {

@@ -607,7 +607,8 @@ impl Store {
     /// Free memory that is not given back to the system. What a pass leaves behind is what it needs next: fresh memory would cost
     /// a page fault for every 4 KiB. Beside that a small share, in a busy store a little more.
     fn warm_to_keep(&self, idle: bool) -> u64 {
-        let needed = self.compacting.map_or(0, |map| self.map(map).log.left_to_copy());
+        let pass = self.compacting.and_then(|map| self.map(map).log.left_to_copy());
+        let needed = pass.map_or(0, |(bytes, size)| bytes.min(self.pool.warm_for(size)));
         let share = self.pool.usage().held_bytes / 128;
         needed + if idle { share.min(1 << 20) } else { share + 2 * TRIM_BYTES }
     }
