@@ -296,6 +296,16 @@ impl BlobSlice {
         Pieces { root: self.blob.root(), range: self.range.clone() }
     }
 
+    /// The bytes of a range of it, as [`pieces`](BlobSlice::pieces) gives them.
+    ///
+    /// # Panics
+    /// When the range is not within it.
+    pub fn pieces_of(&self, range: Range<u64>) -> Pieces<'_> {
+        assert!(range.start <= range.end && range.end <= self.len(), "the range is within the slice");
+        let start = self.range.start;
+        Pieces { root: self.blob.root(), range: start + range.start..start + range.end }
+    }
+
     /// A part of it. O(1).
     ///
     /// # Panics

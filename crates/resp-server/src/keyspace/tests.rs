@@ -26,7 +26,7 @@ fn set(db: &mut Db<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
 
 fn get(db: &mut Db<'_>, key: &[u8]) -> Option<Vec<u8>> {
     let found = db.find(key);
-    db.string(&found).expect("all values are strings").map(|value| value.bytes().to_vec())
+    db.string(&found).expect("all values are strings").map(|value| value.to_vec())
 }
 
 fn usage(keys: u64, expires: u64, avg_ttl: i64) -> DatabaseUsage {
@@ -244,7 +244,7 @@ fn values_of_every_size_are_appended_to_moved_and_copied_with_their_expiry() {
 fn a_typed_value_keeps_its_type_whatever_happens_to_its_expiry() {
     let mut keyspace = keyspace();
     let map = keyspace.databases[0].map;
-    let head = value::HeadBytes::new(None, ValueType::List);
+    let head = value::HeadBytes::new(None, ValueType::List, None);
     keyspace.store.put(map, b"l", head.flags, &[head.as_slice(), b"items"].concat()).expect("memory is not limited");
     let mut db = keyspace.db(0);
     for expires in [None, Some(Millis(2_000_000)), Some(Millis(3_000_000)), Some(Millis(i64::MAX)), None] {
@@ -342,7 +342,7 @@ fn the_keyspace_agrees_with_a_naive_model() {
                 }
                 _ => {
                     let stored = entries.get(&key);
-                    let value = db.string(&found).expect("a string").map(|value| value.bytes().to_vec());
+                    let value = db.string(&found).expect("a string").map(|value| value.to_vec());
                     assert_eq!(value.as_ref(), stored.map(|(value, _)| value), "seed {seed}, step {step}");
                     let expires = found.expires().map(|Millis(at)| at);
                     assert_eq!(expires, stored.and_then(|(_, expires)| *expires));
