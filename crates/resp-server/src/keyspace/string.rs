@@ -389,3 +389,7 @@ impl Db<'_> {
         self.keyspace.scratch = scratch;
     }
 }
+
+#[cfg(test)]
+#[path = "string/tests.rs"]
+mod tests;

@@ -432,6 +432,34 @@ mod tests {
     }
 
     #[test]
+    fn a_blob_leaves_in_its_place_and_is_no_memory_of_the_reply() {
+        let mut store = chunkbuf::Store::new(chunkbuf::Options::default());
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, b"begin").expect("memory is not limited");
+        store.blob_write(&mut blob, 100_000, b"end").expect("memory is not limited");
+        let value = blob.pieces(0..blob.len()).collect::<Vec<_>>().concat();
+        for step in [1_000, 7_777, 1_000_000] {
+            for slices in [1, 2, 16] {
+                let mut reply = Reply::new();
+                reply.ok();
+                reply.bulk_blob(blob.slice(0..100_003));
+                reply.bulk_blob(blob.slice(3..3));
+                reply.bulk_blob(blob.slice(3..5));
+                reply.integer(7);
+                let expected = [b"+OK\r\n$100003\r\n", &value[..], b"\r\n$0\r\n\r\n$2\r\nin\r\n:7\r\n"].concat();
+                assert!(reply.to_vec() == expected);
+                assert_eq!(reply.own_bytes(), expected.len() - 100_003 - 2);
+                assert!(drain(&mut reply, step, slices) == expected);
+                assert_eq!((reply.queued_bytes, reply.blob_bytes), (0, 0));
+                drop(reply.reclaim());
+            }
+        }
+        drop(blob);
+        while store.step(chunkbuf::Budget::STEP, true) {}
+        assert_eq!(store.usage().pool.used_bytes, 0);
+    }
+
+    #[test]
     fn an_error_is_one_line_whatever_its_text() {
         for (text, line) in [
             (&b"ERR a\r\nb"[..], &b"-ERR a  b\r\n"[..]),
