@@ -271,9 +271,16 @@ impl Buffer {
     }
 
     /// Overwrites bytes of a value in place. `false`, and nothing done, when a reader pins a chunk of them.
+    #[inline]
     pub(crate) fn overwrite(&mut self, pool: &mut Pool, offset: u64, bytes: &[u8]) -> bool {
         debug_assert!(offset >= self.start && offset + bytes.len() as u64 <= self.end);
         let mut place = self.place(offset);
+        let first = &mut self.chunks[place.chunk];
+        if !first.was_pinned() && bytes.len() <= first.size().bytes() as usize - place.within {
+            // SAFETY: no pin covers the chunk.
+            unsafe { first.write(place.within, bytes) };
+            return true;
+        }
         let mut chunk = place.chunk;
         let mut covered = 0;
         while covered < bytes.len() {
@@ -524,7 +531,14 @@ impl<'a> RawEntry<'a> {
         }
     }
 
+    /// Bytes of the value.
+    #[inline]
+    pub(crate) fn value_len(&self) -> usize {
+        self.payload.len - KEY_LEN_BYTES - self.key_len
+    }
+
     /// Where the value begins, in bytes from the entry's offset.
+    #[inline]
     pub(crate) fn value_at(&self) -> u64 {
         (self.header_len + KEY_LEN_BYTES + self.key_len) as u64
     }

@@ -440,7 +440,7 @@ impl Store {
         debug_assert_eq!(self.find(map, key), Some(location), "the key is at the location");
         let Store { maps, pool, .. } = self;
         let target = maps[map.0 as usize].as_mut().expect("the map exists");
-        target.log.entry(location).value().len() == at + bytes.len() && target.log.overwrite(pool, location, at, bytes)
+        target.log.rewrite(pool, location, at, bytes)
     }
 
     /// The bytes `range` of a value by reference; `location` is what [`find`](Store::find) has just returned for the key. They
