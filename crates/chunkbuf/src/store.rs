@@ -39,7 +39,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { p: 0.75, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
+        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
     }
 }
 
@@ -605,11 +605,13 @@ impl Store {
     }
 
     /// Free memory that is not given back to the system. What a pass leaves behind is what it needs next: fresh memory would cost
-    /// a page fault for every 4 KiB. Beside that a small share, in a busy store a little more.
+    /// a page fault for every 4 KiB. So a share of it stays, small enough not to show in the peak; beside that a smaller one,
+    /// in a busy store a little more.
     fn warm_to_keep(&self, idle: bool) -> u64 {
         let pass = self.compacting.and_then(|map| self.map(map).log.left_to_copy());
-        let needed = pass.map_or(0, |(bytes, size)| bytes.min(self.pool.warm_for(size)));
-        let share = self.pool.usage().held_bytes / 128;
+        let held = self.pool.usage().held_bytes;
+        let needed = pass.map_or(0, |(bytes, size)| bytes.min(self.pool.warm_for(size)).min(held / 64));
+        let share = held / 128;
         needed + if idle { share.min(1 << 20) } else { share + 2 * TRIM_BYTES }
     }
 
