@@ -195,6 +195,13 @@ impl Buffer {
         Header::decode(&bytes[..len])
     }
 
+    /// Has the first bytes of the entry at `offset` brought to the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: Offset) {
+        let Place { chunk, within } = self.place(offset.get());
+        self.chunks[chunk].prefetch(within);
+    }
+
     /// The entry at `offset`.
     #[inline]
     pub fn entry(&self, offset: Offset) -> RawEntry<'_> {

@@ -194,6 +194,12 @@ impl Log {
         self.buffer_of(location).entry(location.offset())
     }
 
+    /// Has the first bytes of an entry brought to the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, location: Location) {
+        self.buffer_of(location).prefetch(location.offset());
+    }
+
     #[inline]
     fn buffer_of(&self, location: Location) -> &Buffer {
         match &self.state {

@@ -325,6 +325,17 @@ impl Store {
         self.map(map).index.prefetch(&self.memory, key.hash);
     }
 
+    /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
+    /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
+    #[inline]
+    pub fn prefetch_entry(&self, map: MapId, key: &Key<'_>) {
+        let map = self.map(map);
+        map.index.find(&self.memory, key.hash, |location| {
+            map.log.prefetch(location);
+            false
+        });
+    }
+
     /// Where the key's entry stands; valid until the next call that takes `&mut self`.
     #[inline]
     pub fn find(&self, map: MapId, key: &Key<'_>) -> Option<Location> {
