@@ -249,7 +249,7 @@ impl Churn {
             while self.store.live_bytes() > self.limit {
                 self.delete_one();
             }
-            if self.store.debt() >= 16 * 1024 {
+            while self.store.debt() >= 16 * 1024 {
                 self.store.step(Budget::STEP, false);
             }
             self.sample();

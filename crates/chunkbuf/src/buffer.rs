@@ -195,6 +195,13 @@ impl Buffer {
         Header::decode(&bytes[..len])
     }
 
+    /// Has the first bytes of the entry at `offset` brought to the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: Offset) {
+        let Place { chunk, within } = self.place(offset.get());
+        self.chunks[chunk].prefetch(within);
+    }
+
     /// The entry at `offset`.
     #[inline]
     pub fn entry(&self, offset: Offset) -> RawEntry<'_> {
@@ -271,9 +278,16 @@ impl Buffer {
     }
 
     /// Overwrites bytes of a value in place. `false`, and nothing done, when a reader pins a chunk of them.
+    #[inline]
     pub(crate) fn overwrite(&mut self, pool: &mut Pool, offset: u64, bytes: &[u8]) -> bool {
         debug_assert!(offset >= self.start && offset + bytes.len() as u64 <= self.end);
         let mut place = self.place(offset);
+        let first = &mut self.chunks[place.chunk];
+        if !first.was_pinned() && bytes.len() <= first.size().bytes() as usize - place.within {
+            // SAFETY: no pin covers the chunk.
+            unsafe { first.write(place.within, bytes) };
+            return true;
+        }
         let mut chunk = place.chunk;
         let mut covered = 0;
         while covered < bytes.len() {
@@ -524,7 +538,14 @@ impl<'a> RawEntry<'a> {
         }
     }
 
+    /// Bytes of the value.
+    #[inline]
+    pub(crate) fn value_len(&self) -> usize {
+        self.payload.len - KEY_LEN_BYTES - self.key_len
+    }
+
     /// Where the value begins, in bytes from the entry's offset.
+    #[inline]
     pub(crate) fn value_at(&self) -> u64 {
         (self.header_len + KEY_LEN_BYTES + self.key_len) as u64
     }

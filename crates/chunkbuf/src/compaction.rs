@@ -194,6 +194,12 @@ impl Log {
         self.buffer_of(location).entry(location.offset())
     }
 
+    /// Has the first bytes of an entry brought to the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, location: Location) {
+        self.buffer_of(location).prefetch(location.offset());
+    }
+
     #[inline]
     fn buffer_of(&self, location: Location) -> &Buffer {
         match &self.state {
@@ -232,12 +238,26 @@ impl Log {
         header.entry_len()
     }
 
-    /// Overwrites a part of a value in place, in its copy as well if a step is moving it. `false`: a reader pins it.
+    /// Overwrites a part of a value in place. `false`: a reader pins it.
     pub(crate) fn overwrite(&mut self, pool: &mut Pool, location: Location, at: usize, bytes: &[u8]) -> bool {
         let entry = self.entry(location);
-        let room = entry.value().len().checked_sub(at);
+        let room = entry.value_len().checked_sub(at);
         assert!(room.is_some_and(|room| bytes.len() <= room), "the range is within the value");
         let within = entry.value_at() + at as u64;
+        self.overwrite_within(pool, location, within, bytes)
+    }
+
+    /// Overwrites a value in place from `at` to its end, if `bytes` are as many. `false`: they are not, or a reader pins it.
+    #[inline]
+    pub(crate) fn rewrite(&mut self, pool: &mut Pool, location: Location, at: usize, bytes: &[u8]) -> bool {
+        let entry = self.entry(location);
+        let within = entry.value_at() + at as u64;
+        entry.value_len() == at + bytes.len() && self.overwrite_within(pool, location, within, bytes)
+    }
+
+    /// Overwrites bytes of an entry, counted from its start; in its copy as well if a step is moving it.
+    #[inline]
+    fn overwrite_within(&mut self, pool: &mut Pool, location: Location, within: u64, bytes: &[u8]) -> bool {
         if !self.buffer_of_mut(location).overwrite(pool, location.offset().get() + within, bytes) {
             return false;
         }

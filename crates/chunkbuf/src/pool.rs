@@ -11,6 +11,8 @@
 //!   until the granule is given back. The limit bounds held bytes, so it is conservative: a chunk counts before it is touched.
 //! * **Warm** free blocks are backed by memory, **cold** ones are not. Chunks are cut from warm blocks first and from low
 //!   addresses first, so that the rest falls free in large pieces.
+//! * A region is for **small** chunks, of a granule at most, or for **large** ones: pages of the index and small chunks live
+//!   longer, and would leave memory free in pieces that no large chunk fits in.
 //! * Giving back is work of a bounded size ([`Pool::trim`]), asked for by whoever paces.
 //!
 //! The books: `used + free = regions`, and `used` is what the chunks that are out add up to.
@@ -81,9 +83,8 @@ pub struct Pool {
     regions: Vec<Option<RegionBooks>>,
     /// Numbers of `regions` that are `None`.
     vacant: Vec<u32>,
-    /// Free blocks by base-2 logarithm of their size less [`CHUNK_MIN_LOG2`], by address.
-    warm: [BTreeSet<u32>; ORDERS],
-    cold: [BTreeSet<u32>; ORDERS],
+    /// Free blocks of each zone; those of a whole region, which belong to no zone, stand with the first.
+    free: [FreeBlocks; 2],
     pins: HashMap<ChunkAddress, Arc<Pin>>,
     /// Given back while a reader pins them; the one that was looked at last stands last.
     limbo: VecDeque<Chunk>,
@@ -95,9 +96,33 @@ pub struct Pool {
     outside_bytes: u64,
 }
 
+/// Free blocks by base-2 logarithm of their size less [`CHUNK_MIN_LOG2`], by address.
+#[derive(Debug, Default)]
+struct FreeBlocks {
+    warm: [BTreeSet<u32>; ORDERS],
+    cold: [BTreeSet<u32>; ORDERS],
+}
+
+/// Which chunks a region is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zone {
+    /// Of a granule at most.
+    Small,
+    /// Of more.
+    Large,
+}
+
+impl Zone {
+    fn of(order: usize) -> Zone {
+        if order_bytes(order) <= GRANULE_BYTES { Zone::Small } else { Zone::Large }
+    }
+}
+
 #[derive(Debug)]
 struct RegionBooks {
     region: Arc<Region>,
+    /// What its chunks are, while there are any.
+    zone: Zone,
     /// A bit for each granule that is backed by memory.
     resident: u64,
     used_bytes: u64,
@@ -109,8 +134,7 @@ impl Pool {
         Pool {
             regions: Vec::new(),
             vacant: Vec::new(),
-            warm: Default::default(),
-            cold: Default::default(),
+            free: Default::default(),
             pins: HashMap::new(),
             limbo: VecDeque::new(),
             usage: PoolUsage::default(),
@@ -193,6 +217,7 @@ impl Pool {
             }
         };
         self.remove_free(unit, found);
+        self.regions[split(unit).0].as_mut().expect("a free block belongs to a region").zone = Zone::of(order);
         while found > order {
             found -= 1;
             self.insert_free(unit + (1 << found), found);
@@ -264,7 +289,8 @@ impl Pool {
     /// memory in pieces that are too small. O(sizes).
     pub(crate) fn warm_for(&self, size: ChunkSize) -> u64 {
         let order = usize::from(size.log2() - CHUNK_MIN_LOG2);
-        self.warm.iter().enumerate().skip(order).map(|(order, set)| set.len() as u64 * order_bytes(order)).sum()
+        let blocks = |zone: Zone, order: usize| self.free[zone as usize].warm[order].len() as u64 * order_bytes(order);
+        (order..ORDERS - 1).map(|larger| blocks(Zone::of(order), larger)).sum::<u64>() + blocks(Zone::Small, ORDERS - 1)
     }
 
     /// Frees chunks in limbo whose readers have finished; looks at no more than `chunks` of them, one after another in turn.
@@ -302,8 +328,10 @@ impl Pool {
         let mut free_bytes = 0;
         let mut warm_bytes = 0;
         for order in 0..ORDERS {
-            for (set, is_warm) in [(&self.warm[order], true), (&self.cold[order], false)] {
-                for &unit in set {
+            for (blocks, is_warm) in [(0, true), (0, false), (1, true), (1, false)] {
+                let FreeBlocks { warm, cold } = &self.free[blocks];
+                for &unit in if is_warm { &warm[order] } else { &cold[order] } {
+                    assert_eq!(self.blocks_of(unit, order), blocks, "a block is in the zone of its region");
                     free_bytes += order_bytes(order);
                     let resident = self.resident_bytes(unit, order);
                     warm_bytes += resident;
@@ -333,8 +361,12 @@ impl Pool {
 
     /// A free block of at least `order`, a warm one first: its unit and its order. Maps a region when there is none.
     fn find_free(&mut self, order: usize) -> Result<(u32, usize), OutOfMemory> {
-        for sets in [&self.warm, &self.cold] {
-            for (found, set) in sets.iter().enumerate().skip(order) {
+        let own = &self.free[Zone::of(order) as usize];
+        let whole = &self.free[0];
+        for (own, whole) in [(&own.warm, &whole.warm), (&own.cold, &whole.cold)] {
+            for (found, set) in
+                own.iter().enumerate().take(ORDERS - 1).skip(order).chain([(ORDERS - 1, &whole[ORDERS - 1])])
+            {
                 if let Some(&unit) = set.first() {
                     return Ok((unit, found));
                 }
@@ -352,7 +384,8 @@ impl Pool {
             self.vacant.push(number as u32);
             return Err(OutOfMemory);
         };
-        self.regions[number] = Some(RegionBooks { region: Arc::new(region), resident: 0, used_bytes: 0 });
+        self.regions[number] =
+            Some(RegionBooks { region: Arc::new(region), zone: Zone::Small, resident: 0, used_bytes: 0 });
         self.usage.mapped_bytes += REGION_BYTES;
         let unit = (number as u32) << UNITS_LOG2;
         self.insert_free(unit, ORDERS - 1);
@@ -364,7 +397,8 @@ impl Pool {
     fn release_one(&mut self, bytes: u64) -> u64 {
         let smallest = usize::from(GRANULE_LOG2 - CHUNK_MIN_LOG2);
         for order in smallest..ORDERS {
-            let Some(&unit) = self.warm[order].last() else { continue };
+            let highest = |blocks: &FreeBlocks| blocks.warm[order].last().copied();
+            let Some(unit) = highest(&self.free[0]).max(highest(&self.free[1])) else { continue };
             self.remove_free(unit, order);
             let (number, _) = split(unit);
             let books = self.regions[number].as_mut().expect("a free block belongs to a region");
@@ -400,7 +434,8 @@ impl Pool {
         self.usage.used_bytes -= chunk.size().bytes();
         while order < ORDERS - 1 {
             let buddy = unit ^ (1 << order);
-            if !self.warm[order].contains(&buddy) && !self.cold[order].contains(&buddy) {
+            let free = &self.free[self.blocks_of(buddy, order)];
+            if !free.warm[order].contains(&buddy) && !free.cold[order].contains(&buddy) {
                 break;
             }
             self.remove_free(buddy, order);
@@ -414,14 +449,22 @@ impl Pool {
         let resident = self.resident_bytes(unit, order);
         self.usage.warm_bytes += resident;
         let is_warm = resident > 0 || order_bytes(order) < GRANULE_BYTES;
-        let sets = if is_warm { &mut self.warm } else { &mut self.cold };
+        let blocks = &mut self.free[self.blocks_of(unit, order)];
+        let sets = if is_warm { &mut blocks.warm } else { &mut blocks.cold };
         sets[order].insert(unit);
     }
 
     fn remove_free(&mut self, unit: u32, order: usize) {
         self.usage.warm_bytes -= self.resident_bytes(unit, order);
-        let was_there = self.warm[order].remove(&unit) || self.cold[order].remove(&unit);
+        let free = &mut self.free[self.blocks_of(unit, order)];
+        let was_there = free.warm[order].remove(&unit) || free.cold[order].remove(&unit);
         assert!(was_there, "a free block is in one of the sets");
+    }
+
+    /// Which of the free blocks a block stands with if it is free.
+    fn blocks_of(&self, unit: u32, order: usize) -> usize {
+        let books = self.regions[split(unit).0].as_ref().expect("a block belongs to a region");
+        if order == ORDERS - 1 { 0 } else { books.zone as usize }
     }
 
     /// Resident bytes of a block, in whole granules; 0 for a block smaller than one, which cannot be given back.

@@ -42,7 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { p: 0.75, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
+        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
     }
 }
 
@@ -338,6 +338,17 @@ impl Store {
         self.map(map).index.prefetch(&self.memory, key.hash);
     }
 
+    /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
+    /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
+    #[inline]
+    pub fn prefetch_entry(&self, map: MapId, key: &Key<'_>) {
+        let map = self.map(map);
+        map.index.find(&self.memory, key.hash, |location| {
+            map.log.prefetch(location);
+            false
+        });
+    }
+
     /// Where the key's entry stands; valid until the next call that takes `&mut self`.
     #[inline]
     pub fn find(&self, map: MapId, key: &Key<'_>) -> Option<Location> {
@@ -453,7 +464,7 @@ impl Store {
         debug_assert_eq!(self.find(map, key), Some(location), "the key is at the location");
         let Store { maps, pool, .. } = self;
         let target = maps[map.0 as usize].as_mut().expect("the map exists");
-        target.log.entry(location).value().len() == at + bytes.len() && target.log.overwrite(pool, location, at, bytes)
+        target.log.rewrite(pool, location, at, bytes)
     }
 
     /// The bytes `range` of a value by reference; `location` is what [`find`](Store::find) has just returned for the key. They
@@ -631,11 +642,13 @@ impl Store {
     }
 
     /// Free memory that is not given back to the system. What a pass leaves behind is what it needs next: fresh memory would cost
-    /// a page fault for every 4 KiB. Beside that a small share, in a busy store a little more.
+    /// a page fault for every 4 KiB. So a share of it stays, small enough not to show in the peak; beside that a smaller one,
+    /// in a busy store a little more.
     fn warm_to_keep(&self, idle: bool) -> u64 {
         let pass = self.compacting.and_then(|map| self.map(map).log.left_to_copy());
-        let needed = pass.map_or(0, |(bytes, size)| bytes.min(self.pool.warm_for(size)));
-        let share = self.pool.usage().held_bytes / 128;
+        let held = self.pool.usage().held_bytes;
+        let needed = pass.map_or(0, |(bytes, size)| bytes.min(self.pool.warm_for(size)).min(held / 64));
+        let share = held / 128;
         needed + if idle { share.min(1 << 20) } else { share + 2 * TRIM_BYTES }
     }
 

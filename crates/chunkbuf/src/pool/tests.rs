@@ -188,3 +188,24 @@ fn a_chunk_of_another_pool_is_refused() {
     let _chunk = pool.take(SMALL, Purpose::Write).unwrap();
     pool.give(other.take(SMALL, Purpose::Write).unwrap());
 }
+
+#[test]
+fn small_chunks_leave_the_regions_of_large_ones_whole() {
+    let mut pool = Pool::new(u64::MAX);
+    let (small, large) = (ChunkSize::at_least(GRANULE_BYTES), ChunkSize::MAX);
+    let take = |pool: &mut Pool, size| pool.take(size, Purpose::Write).expect("no limit");
+    let mut kept = Vec::new();
+    let mut passing = Vec::new();
+    for _ in 0..32 {
+        kept.push(take(&mut pool, small));
+        passing.push(take(&mut pool, large));
+    }
+    passing.into_iter().for_each(|chunk| pool.give(chunk));
+    pool.audit();
+    assert_eq!(pool.warm_for(large), 32 * large.bytes(), "all of it is there for large chunks again");
+    while pool.trim(0, u64::MAX) {}
+    assert_eq!(pool.usage().held_bytes, 32 * small.bytes());
+    kept.into_iter().for_each(|chunk| pool.give(chunk));
+    pool.audit();
+    assert_eq!(pool.usage().used_bytes, 0);
+}

@@ -1,6 +1,7 @@
 //! A turn of a connection: its requests one after another, up to a budget, and what follows from each.
 
 use super::gates::{self, Gates, Request};
+use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
 use crate::commands::{Context, Flag, Flow, Outcome, Run};
 use crate::engine::{ClientId, Engine, Slot};
@@ -52,7 +53,12 @@ pub fn execute(
     let mut request_bytes = 0;
     let mut at = from;
     let mut close = false;
+    let db = engine.clients.at(slot).db;
+    let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
     while at < end && !close && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+        if let Some(lookahead) = &mut lookahead {
+            lookahead.advance(&engine.keyspace, at);
+        }
         let args = batch.args(at, bytes);
         at += 1;
         request_bytes += args.extent();

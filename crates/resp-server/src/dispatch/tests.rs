@@ -565,3 +565,41 @@ fn databases_are_apart() {
     let (reply, _) = server.batch(&["set k v", "select 1", "get k", "select 2", "select 0", "get k"]);
     assert_eq!(reply, "+OK\r\n+OK\r\n$-1\r\n-ERR DB index is out of range\r\n+OK\r\n$1\r\nv\r\n");
 }
+
+#[test]
+fn looking_ahead_changes_no_reply() {
+    let mut server = Server::new(&[]);
+    for start in (0..30_000).step_by(100) {
+        let sets: Vec<String> = (start..start + 100).map(|n| format!("set key:{n} {n}")).collect();
+        server.batch(&sets.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // Each kind of request in turn, with and without arguments, removing and adding keys that are looked ahead at.
+    let kinds =
+        ["get key:{}", "incr key:{}", "ping", "del key:{}", "set key:{} 7", "get other:{}", "getdel key:{}", "dbsize"];
+    for len in [1, 5, 9, 100] {
+        let requests: Vec<String> =
+            (0..len).map(|n| kinds[n % kinds.len()].replace("{}", &(n * 7919 / 3 % 30_000).to_string())).collect();
+        let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
+        let mut twin = Server::new(&[]);
+        for request in &requests {
+            let key = request.split(' ').nth(1).unwrap_or("");
+            let value = server.ask(&format!("get {key}"));
+            if let Some(value) = value.split("\r\n").nth(1).filter(|value| !value.is_empty()) {
+                twin.ask(&format!("set {key} {value}"));
+            }
+        }
+        let sizes = |server: &mut Server| server.engine.keyspace.db(0).len();
+        let (before, twin_before) = (sizes(&mut server), sizes(&mut twin));
+        let (together, executed) = server.batch(&requests);
+        assert_eq!(executed.requests, len);
+        let mut one_by_one = String::new();
+        for request in &requests {
+            let reply = twin.ask(request);
+            match *request {
+                "dbsize" => one_by_one += &format!(":{}\r\n", sizes(&mut twin) + before - twin_before),
+                _ => one_by_one += &reply,
+            }
+        }
+        assert_eq!(together, one_by_one);
+    }
+}

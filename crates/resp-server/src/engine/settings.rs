@@ -110,7 +110,7 @@ impl Default for Settings {
             databases: 16,
             proto_max_bulk_len: 512 << 20,
             maxmemory: 0,
-            chunk_size_p: 0.75,
+            chunk_size_p: 0.25,
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
             loglevel: LogLevel::Notice,

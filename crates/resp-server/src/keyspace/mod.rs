@@ -143,6 +143,20 @@ impl Keyspace {
         DatabaseUsage { keys: self.store.len(database.map), expires: database.expires, avg_ttl: avg_ttl.max(0) }
     }
 
+    /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.
+    #[inline]
+    pub(crate) fn outgrows_cache(&self, index: usize) -> bool {
+        // Some 50 bytes a small key, index line included: 1 MiB, which the processor's own cache holds.
+        const KEYS_IN_CACHE: u64 = 20_000;
+        self.store.len(self.databases[index].map) > KEYS_IN_CACHE
+    }
+
+    /// The map of database `index`.
+    #[inline]
+    pub(crate) fn map(&self, index: usize) -> MapId {
+        self.databases[index].map
+    }
+
     /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
     pub fn clear(&mut self) -> u64 {
         (0..self.databases()).map(|index| self.db(index).clear()).sum()
