@@ -4,7 +4,7 @@ use super::spec::{AclCategory, KeyFlag};
 use super::syntax::{self, Argument, Kind};
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, KeySpec, Outcome, Run, all, find, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, KeySpec, Large, Outcome, Run, all, find, reply_help,
 };
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::glob::{self, Case};
@@ -18,6 +18,7 @@ const COMMAND: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::BareOr(
         command,
         &[
@@ -51,6 +52,7 @@ const COMMAND_COUNT: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_count),
     doc: Doc {
         summary: "Counts the commands, subcommands apart.",
@@ -70,6 +72,7 @@ const COMMAND_INFO: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_info),
     doc: Doc {
         summary: "Tells what a program needs to know of commands: arity, flags, keys.",
@@ -205,6 +208,7 @@ const COMMAND_DOCS: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_docs),
     doc: Doc {
         summary: "Tells what a person needs to know of commands: summary, arguments, cost.",
@@ -325,6 +329,7 @@ const COMMAND_LIST: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_list),
     doc: Doc {
         summary: "Lists the names of commands and subcommands.",
@@ -376,6 +381,7 @@ const COMMAND_GETKEYS: CommandSpec = CommandSpec {
     arity: AtLeast(3),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_getkeys),
     doc: Doc {
         summary: "Tells which arguments of a command are keys.",
@@ -402,6 +408,7 @@ const COMMAND_GETKEYSANDFLAGS: CommandSpec = CommandSpec {
     arity: AtLeast(3),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_getkeysandflags),
     doc: Doc {
         summary: "Tells which arguments of a command are keys, and what it does with them.",
@@ -467,6 +474,7 @@ const COMMAND_HELP: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(command_help),
     doc: Doc {
         summary: "Tells what COMMAND can do.",

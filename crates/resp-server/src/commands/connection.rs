@@ -2,12 +2,12 @@
 
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, Outcome, Run, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
 };
 use crate::engine::client::is_plain;
 use crate::engine::{Client, ClientId, Engine, REDIS_VERSION};
 use crate::keyspace::Db;
-use crate::proto::{Args, CommandError, Protocol, Reply};
+use crate::proto::{Args, CommandError, Protocol, Reply, Value};
 use crate::text::integer::parse_i64;
 use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, Noscript, Sentinel, Stale};
 
@@ -19,6 +19,7 @@ const PING: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Fast, Sentinel],
     keys: &[],
+    large: Large::At(1),
     run: Run::Keys(ping),
     doc: Doc {
         summary: "Answers PONG, or the message: whether the server is there and how fast.",
@@ -31,7 +32,7 @@ const PING: CommandSpec = CommandSpec {
 fn ping(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     match args.len() {
         1 => reply.simple("PONG"),
-        2 => reply.bulk(args.at(1)),
+        2 => echo_value(args.take_value(1), reply),
         _ => return Err(CommandError::Arity("ping")),
     }
     Ok(Flow::Done)
@@ -42,13 +43,21 @@ const ECHO: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale, Fast],
     keys: &[],
+    large: Large::At(1),
     run: Run::Keys(echo),
     doc: Doc { summary: "Answers the message.", syntax: "message", ..Doc::of(Group::Connection) },
 };
 
 fn echo(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    reply.bulk(args.at(1));
+    echo_value(args.take_value(1), reply);
     Ok(Flow::Done)
+}
+
+fn echo_value(value: Value<'_>, reply: &mut Reply) {
+    match value {
+        Value::Bytes(bytes) => reply.bulk(bytes),
+        Value::Blob(blob) => reply.bulk_blob(blob.slice(0..blob.len())),
+    }
 }
 
 const QUIT: CommandSpec = CommandSpec {
@@ -56,6 +65,7 @@ const QUIT: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(quit),
     doc: Doc {
         summary: "Closes the connection once the replies before it are sent.",
@@ -74,6 +84,7 @@ const HELLO: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Noscript, Loading, Stale, Fast, NoAuth, Sentinel, AllowBusy],
     keys: &[],
+    large: Large::None,
     run: Run::Server(hello),
     doc: Doc {
         summary: "Chooses the protocol, and may authenticate and name the connection; tells about the server.",
@@ -152,6 +163,7 @@ const AUTH: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Noscript, Loading, Stale, Fast, NoAuth, Sentinel, AllowBusy],
     keys: &[],
+    large: Large::None,
     run: Run::Server(auth),
     doc: Doc {
         summary: "Shows the password.",
@@ -194,6 +206,7 @@ const SELECT: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale, Fast],
     keys: &[],
+    large: Large::None,
     run: Run::Server(select),
     doc: Doc {
         summary: "Chooses the database that the connection's commands use.",
@@ -221,6 +234,7 @@ const RESET: CommandSpec = CommandSpec {
     arity: Exactly(1),
     flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],
     keys: &[],
+    large: Large::None,
     run: Run::Server(reset),
     doc: Doc {
         summary: "Makes the connection as it was when it was opened.",
@@ -243,6 +257,7 @@ const CLIENT: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Subcommands(&[
         &CLIENT_ID,
         &CLIENT_SETNAME,
@@ -267,6 +282,7 @@ const CLIENT_ID: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_id),
     doc: Doc {
         summary: "Tells the connection's number, which is never used twice.",
@@ -285,6 +301,7 @@ const CLIENT_SETNAME: CommandSpec = CommandSpec {
     arity: Exactly(3),
     flags: &[Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_setname),
     doc: Doc {
         summary: "Names the connection, for CLIENT LIST; the empty name takes its name away.",
@@ -313,6 +330,7 @@ const CLIENT_GETNAME: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_getname),
     doc: Doc { summary: "Tells the connection's name.", since: "2.6.9", ..Doc::of(Group::Connection) },
 };
@@ -330,6 +348,7 @@ const CLIENT_SETINFO: CommandSpec = CommandSpec {
     arity: Exactly(4),
     flags: &[Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_setinfo),
     doc: Doc {
         summary: "Tells which library the client uses, for CLIENT LIST.",
@@ -364,6 +383,7 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_info),
     doc: Doc {
         summary: "Tells about this connection what CLIENT LIST tells about all.",
@@ -384,6 +404,7 @@ const CLIENT_LIST: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[Admin, Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_list),
     doc: Doc {
         summary: "Lists the connections.",
@@ -435,6 +456,7 @@ const CLIENT_NO_EVICT: CommandSpec = CommandSpec {
     arity: Exactly(3),
     flags: &[Admin, Noscript, Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_no_evict),
     doc: Doc {
         summary: "Spares the connection when connections are closed to save memory.",
@@ -456,6 +478,7 @@ const CLIENT_NO_TOUCH: CommandSpec = CommandSpec {
     arity: Exactly(3),
     flags: &[Noscript, Loading, Stale],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_no_touch),
     doc: Doc {
         summary: "Lets the connection's commands leave no trace in the keys' times of last use.",
@@ -485,6 +508,7 @@ const CLIENT_HELP: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(client_help),
     doc: Doc { summary: "Tells what CLIENT can do.", since: "5.0.0", ..Doc::of(Group::Connection) },
 };

@@ -3,7 +3,7 @@
 //! A point in time that is not in the future removes the key at once, with the event of a removal.
 
 use super::arguments::{Since, Unit, integer, invalid_expire_time};
-use super::spec::{AclCategory, Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+use super::spec::{AclCategory, Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Millis};
 use crate::proto::{Args, CommandError, Reply};
 
@@ -19,6 +19,7 @@ const EXPIRE: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(expire),
     doc: Doc {
         summary: "Lets a key expire after a number of seconds.",
@@ -39,6 +40,7 @@ const PEXPIRE: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(pexpire),
     doc: Doc {
         summary: "Lets a key expire after a number of milliseconds.",
@@ -59,6 +61,7 @@ const EXPIREAT: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(expireat),
     doc: Doc {
         summary: "Lets a key expire at a Unix time in seconds.",
@@ -79,6 +82,7 @@ const PEXPIREAT: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(pexpireat),
     doc: Doc {
         summary: "Lets a key expire at a Unix time in milliseconds.",
@@ -172,6 +176,7 @@ const TTL: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
+    large: Large::None,
     run: Run::Keys(ttl),
     doc: Doc {
         summary: "Tells in how many seconds a key expires.",
@@ -193,6 +198,7 @@ const PTTL: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
+    large: Large::None,
     run: Run::Keys(pttl),
     doc: Doc {
         summary: "Tells in how many milliseconds a key expires.",
@@ -214,6 +220,7 @@ const EXPIRETIME: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
+    large: Large::None,
     run: Run::Keys(expiretime),
     doc: Doc {
         summary: "Tells the Unix time in seconds at which a key expires.",
@@ -234,6 +241,7 @@ const PEXPIRETIME: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
+    large: Large::None,
     run: Run::Keys(pexpiretime),
     doc: Doc {
         summary: "Tells the Unix time in milliseconds at which a key expires.",
@@ -268,6 +276,7 @@ const PERSIST: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(persist),
     doc: Doc {
         summary: "Takes the expiry of a key away.",

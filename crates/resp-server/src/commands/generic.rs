@@ -1,7 +1,7 @@
 //! Commands about keys, whatever they hold.
 
 use super::arguments::{integer, small_integer};
-use super::spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+use super::spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Keyspace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::glob::{self, Case};
@@ -18,6 +18,7 @@ const DEL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Write],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Rm, KeyFlag::Delete])],
+    large: Large::None,
     run: Run::Keys(del),
     doc: Doc {
         summary: "Removes keys.",
@@ -48,6 +49,7 @@ const UNLINK: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Rm, KeyFlag::Delete])],
+    large: Large::None,
     run: Run::Keys(del),
     doc: Doc {
         summary: "Removes keys; here the same as DEL, which frees memory in the background too.",
@@ -65,6 +67,7 @@ const EXISTS: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro])],
+    large: Large::None,
     run: Run::Keys(count_existing),
     doc: Doc {
         summary: "Counts how many of the given keys there are.",
@@ -82,6 +85,7 @@ const TOUCH: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro])],
+    large: Large::None,
     run: Run::Keys(count_existing),
     doc: Doc {
         summary: "Counts how many of the given keys there are, as a use of each.",
@@ -108,6 +112,7 @@ const TYPE: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Ro])],
+    large: Large::None,
     run: Run::Keys(type_of),
     doc: Doc {
         summary: "Tells what a key holds.",
@@ -133,6 +138,7 @@ const RENAME: CommandSpec = CommandSpec {
         KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]),
         KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Update]),
     ],
+    large: Large::None,
     run: Run::Keys(rename),
     doc: Doc {
         summary: "Gives a key another name, over a key that has it.",
@@ -158,6 +164,7 @@ const RENAMENX: CommandSpec = CommandSpec {
         KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]),
         KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Insert]),
     ],
+    large: Large::None,
     run: Run::Keys(renamenx),
     doc: Doc {
         summary: "Gives a key another name, unless there is a key that has it.",
@@ -197,6 +204,7 @@ const COPY: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: &[KeySpec::one(1, &[KeyFlag::Ro, KeyFlag::Access]), KeySpec::one(2, &[KeyFlag::Ow, KeyFlag::Update])],
+    large: Large::None,
     run: Run::Server(copy),
     doc: Doc {
         summary: "Copies what a key holds to another key, with its time to live.",
@@ -254,6 +262,7 @@ const RANDOMKEY: CommandSpec = CommandSpec {
     arity: Arity::Exactly(1),
     flags: &[Flag::Readonly, Flag::TouchesArbitraryKeys],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(randomkey),
     doc: Doc {
         summary: "Returns a key, each as likely as the others.",
@@ -279,6 +288,7 @@ const KEYS: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(keys),
     doc: Doc {
         summary: "Lists the keys that match a pattern.",
@@ -335,6 +345,7 @@ const SCAN: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Readonly, Flag::TouchesArbitraryKeys],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(scan),
     doc: Doc {
         summary: "Lists some keys, and a cursor to go on from.",
@@ -406,6 +417,7 @@ const DBSIZE: CommandSpec = CommandSpec {
     arity: Arity::Exactly(1),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(dbsize),
     doc: Doc {
         summary: "Counts the keys of the selected database.",
@@ -428,6 +440,7 @@ const FLUSHDB: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(1),
     flags: &[Flag::Write],
     keys: &[],
+    large: Large::None,
     run: Run::Keys(flushdb),
     doc: Doc {
         summary: "Removes all keys of the selected database.",
@@ -452,6 +465,7 @@ const FLUSHALL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(1),
     flags: &[Flag::Write],
     keys: &[],
+    large: Large::None,
     run: Run::Server(flushall),
     doc: Doc {
         summary: "Removes all keys of all databases.",

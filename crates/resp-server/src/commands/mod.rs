@@ -24,7 +24,7 @@ pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+pub use spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 
 use crate::proto::Reply;
 

@@ -2,7 +2,7 @@
 
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run, reply_help,
 };
 use crate::engine::info::info;
 use crate::engine::settings::{SETTINGS, SetError, Setting, set_all};
@@ -19,6 +19,7 @@ const CONFIG: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[],
     keys: &[],
+    large: Large::None,
     run: Run::Subcommands(&[&CONFIG_GET, &CONFIG_SET, &CONFIG_RESETSTAT, &CONFIG_HELP]),
     doc: Doc {
         summary: "A container for commands about settings.",
@@ -33,6 +34,7 @@ const CONFIG_GET: CommandSpec = CommandSpec {
     arity: AtLeast(3),
     flags: &[Admin, Noscript, Loading, Stale],
     keys: &[],
+    large: Large::None,
     run: Run::Server(config_get),
     doc: Doc {
         summary: "Tells the values of the settings whose names match.",
@@ -67,6 +69,7 @@ const CONFIG_SET: CommandSpec = CommandSpec {
     arity: AtLeast(4),
     flags: &[Admin, Noscript, Loading, Stale],
     keys: &[],
+    large: Large::At(2),
     run: Run::Server(config_set),
     doc: Doc {
         summary: "Changes settings, all that are named or none.",
@@ -110,6 +113,7 @@ const CONFIG_RESETSTAT: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Admin, Noscript, Loading, Stale],
     keys: &[],
+    large: Large::None,
     run: Run::Server(config_resetstat),
     doc: Doc {
         summary: "Sets the counters that INFO shows back to nothing.",
@@ -130,6 +134,7 @@ const CONFIG_HELP: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale],
     keys: &[],
+    large: Large::None,
     run: Run::Server(config_help),
     doc: Doc { summary: "Tells what CONFIG can do.", since: "5.0.0", ..Doc::of(Group::Server) },
 };
@@ -155,6 +160,7 @@ const INFO: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Loading, Stale, Sentinel],
     keys: &[],
+    large: Large::None,
     run: Run::Server(info_command),
     doc: Doc {
         summary: "Tells how the server is: all sections shown by default, or those named.",
@@ -176,6 +182,7 @@ const MEMORY: CommandSpec = CommandSpec {
     arity: AtLeast(2),
     flags: &[],
     keys: &[],
+    large: Large::None,
     run: Run::Subcommands(&[&MEMORY_USAGE, &MEMORY_HELP]),
     doc: Doc {
         summary: "A container for commands about memory.",
@@ -190,6 +197,7 @@ const MEMORY_USAGE: CommandSpec = CommandSpec {
     arity: AtLeast(3),
     flags: &[Readonly],
     keys: &[KeySpec::one(2, &[KeyFlag::Ro])],
+    large: Large::None,
     run: Run::Keys(memory_usage),
     doc: Doc {
         summary: "Tells the bytes that a key and its value take: the entry, and its share of the index.",
@@ -225,6 +233,7 @@ const MEMORY_HELP: CommandSpec = CommandSpec {
     arity: Exactly(2),
     flags: &[Loading, Stale],
     keys: &[],
+    large: Large::None,
     run: Run::Server(memory_help),
     doc: Doc { summary: "Tells what MEMORY can do.", since: "4.0.0", ..Doc::of(Group::Server) },
 };
@@ -246,6 +255,7 @@ const SHUTDOWN: CommandSpec = CommandSpec {
     arity: AtLeast(1),
     flags: &[Admin, Noscript, Loading, Stale, NoMulti, Sentinel, AllowBusy],
     keys: &[],
+    large: Large::None,
     run: Run::Server(shutdown),
     doc: Doc {
         summary: "Ends the server. The data is not kept in this version.",
@@ -280,6 +290,7 @@ const TIME: CommandSpec = CommandSpec {
     arity: Exactly(1),
     flags: &[Loading, Stale, Fast],
     keys: &[],
+    large: Large::None,
     run: Run::Server(time),
     doc: Doc {
         summary: "Tells the server's time: seconds since 1970, and microseconds.",

@@ -17,6 +17,8 @@ pub struct CommandSpec {
     pub flags: &'static [Flag],
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Which of its arguments may be large: those are received on pages of their own.
+    pub large: Large,
     /// What carries it out.
     pub run: Run,
     /// What people read of it.
@@ -30,6 +32,28 @@ pub enum Arity {
     Exactly(u32),
     /// That many or more.
     AtLeast(u32),
+}
+
+/// Which arguments are values that may be of any length. Its handler asks for them with [`Args::take_value`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Large {
+    /// None.
+    None,
+    /// This one.
+    At(usize),
+    /// This one, and every second one behind it.
+    EverySecondFrom(usize),
+}
+
+impl Large {
+    /// Whether argument `index` is one.
+    pub fn is_at(self, index: usize) -> bool {
+        match self {
+            Large::None => false,
+            Large::At(at) => index == at,
+            Large::EverySecondFrom(first) => index >= first && (index - first).is_multiple_of(2),
+        }
+    }
 }
 
 /// What carries a command out.

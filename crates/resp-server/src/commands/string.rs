@@ -1,9 +1,9 @@
 //! Commands about strings, and the numbers that strings hold.
 
 use super::arguments::{Since, Unit, integer, invalid_expire_time};
-use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Outcome, Run};
+use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
-use crate::proto::{Args, CommandError, Reply};
+use crate::proto::{Args, CommandError, Reply, Value};
 use crate::text::long_double::{self, LongDouble};
 
 /// Table of contents.
@@ -38,6 +38,7 @@ const SET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update, KeyFlag::VariableFlags])],
+    large: Large::At(2),
     run: Run::Keys(set),
     doc: Doc {
         summary: "Sets a string, whatever the key held before.",
@@ -49,10 +50,10 @@ const SET: CommandSpec = CommandSpec {
 };
 
 fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, value) = (args.at(1), args.at(2));
+    let key = args.at(1);
     if args.len() == 3 {
         let found = db.find(key);
-        db.set(found, value, Ttl::Clear)?;
+        set_argument(db, found, args, 2, Ttl::Clear)?;
         db.changed(key, Event::Set);
         reply.ok();
         return Ok(Flow::Done);
@@ -73,7 +74,7 @@ fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
             None if options.keep_ttl => Ttl::Keep,
             None => Ttl::Clear,
         };
-        set_with_ttl(db, key, found, value, ttl)?;
+        set_with_ttl(db, key, found, (args, 2), ttl)?;
     }
     match old {
         Some(old) => db.reply_apart(old, reply),
@@ -83,8 +84,29 @@ fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// Sets a string; one that expires in the past is not there any more.
-fn set_with_ttl(db: &mut Db<'_>, key: &[u8], found: Found<'_>, value: &[u8], ttl: Ttl) -> Result<(), CommandError> {
+/// Sets a string to an argument, which may be large.
+#[inline]
+fn set_argument(
+    db: &mut Db<'_>,
+    found: Found<'_>,
+    args: &Args<'_>,
+    index: usize,
+    ttl: Ttl,
+) -> Result<(), CommandError> {
+    match args.take_value(index) {
+        Value::Bytes(bytes) => db.set(found, bytes, ttl),
+        blob => db.set_value(found, blob, ttl),
+    }
+}
+
+/// Sets a string to an argument; one that expires in the past is not there any more.
+fn set_with_ttl(
+    db: &mut Db<'_>,
+    key: &[u8],
+    found: Found<'_>,
+    (args, index): (&Args<'_>, usize),
+    ttl: Ttl,
+) -> Result<(), CommandError> {
     match ttl {
         Ttl::At(at) if at < db.now() => {
             if db.remove(found) {
@@ -92,12 +114,12 @@ fn set_with_ttl(db: &mut Db<'_>, key: &[u8], found: Found<'_>, value: &[u8], ttl
             }
         }
         Ttl::At(_) => {
-            db.set(found, value, ttl)?;
+            set_argument(db, found, args, index, ttl)?;
             db.changed(key, Event::Set);
             db.also(key, Event::Expire);
         }
         Ttl::Keep | Ttl::Clear => {
-            db.set(found, value, ttl)?;
+            set_argument(db, found, args, index, ttl)?;
             db.changed(key, Event::Set);
         }
     }
@@ -196,6 +218,7 @@ const GET: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
+    large: Large::None,
     run: Run::Keys(get),
     doc: Doc {
         summary: "Returns a string.",
@@ -217,6 +240,7 @@ const SETNX: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_INSERTED,
+    large: Large::At(2),
     run: Run::Keys(setnx),
     doc: Doc {
         summary: "Sets a string if there is no such key.",
@@ -229,13 +253,13 @@ const SETNX: CommandSpec = CommandSpec {
 };
 
 fn setnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, value) = (args.at(1), args.at(2));
+    let key = args.at(1);
     let found = db.find(key);
     if found.exists() {
         reply.integer(0);
         return Ok(Flow::Done);
     }
-    db.set(found, value, Ttl::Clear)?;
+    set_argument(db, found, args, 2, Ttl::Clear)?;
     db.changed(key, Event::Set);
     reply.integer(1);
     Ok(Flow::Done)
@@ -246,6 +270,7 @@ const SETEX: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: KEY_SET,
+    large: Large::At(3),
     run: Run::Keys(setex),
     doc: Doc {
         summary: "Sets a string that expires after a number of seconds.",
@@ -266,6 +291,7 @@ const PSETEX: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: KEY_SET,
+    large: Large::At(3),
     run: Run::Keys(psetex),
     doc: Doc {
         summary: "Sets a string that expires after a number of milliseconds.",
@@ -282,10 +308,10 @@ fn psetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 }
 
 fn set_expiring(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, unit: Unit, command: &str) -> Outcome {
-    let (key, value) = (args.at(1), args.at(3));
+    let key = args.at(1);
     let at = expiry(args.at(2), unit, Since::Now, db.now(), command)?;
     let found = db.find(key);
-    set_with_ttl(db, key, found, value, Ttl::At(at))?;
+    set_with_ttl(db, key, found, (args, 3), Ttl::At(at))?;
     reply.ok();
     Ok(Flow::Done)
 }
@@ -295,6 +321,7 @@ const GETSET: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::At(2),
     run: Run::Keys(getset),
     doc: Doc {
         summary: "Sets a string and returns the one before.",
@@ -307,10 +334,10 @@ const GETSET: CommandSpec = CommandSpec {
 };
 
 fn getset(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, value) = (args.at(1), args.at(2));
+    let key = args.at(1);
     let found = db.read(key);
     let old = db.string_apart(&found)?;
-    db.set(found, value, Ttl::Clear)?;
+    set_argument(db, found, args, 2, Ttl::Clear)?;
     db.changed(key, Event::Set);
     db.reply_apart(old, reply);
     Ok(Flow::Done)
@@ -321,6 +348,7 @@ const GETDEL: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete])],
+    large: Large::None,
     run: Run::Keys(getdel),
     doc: Doc {
         summary: "Returns a string and removes its key.",
@@ -346,6 +374,7 @@ const GETEX: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(getex),
     doc: Doc {
         summary: "Returns a string and changes when it expires.",
@@ -390,6 +419,7 @@ const MGET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro, KeyFlag::Access])],
+    large: Large::None,
     run: Run::Keys(mget),
     doc: Doc {
         summary: "Returns the strings of many keys.",
@@ -417,6 +447,7 @@ const MSET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: &[KeySpec::to_end(1, 2, &[KeyFlag::Ow, KeyFlag::Update])],
+    large: Large::EverySecondFrom(2),
     run: Run::Keys(mset),
     doc: Doc {
         summary: "Sets many strings.",
@@ -442,6 +473,7 @@ const MSETNX: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::DenyOom],
     keys: &[KeySpec::to_end(1, 2, &[KeyFlag::Ow, KeyFlag::Insert])],
+    large: Large::EverySecondFrom(2),
     run: Run::Keys(msetnx),
     doc: Doc {
         summary: "Sets many strings if none of the keys is there.",
@@ -468,9 +500,10 @@ fn msetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 /// gate before the command has made sure that there is some.
 fn set_all(db: &mut Db<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     args.from(1).step_by(2).try_for_each(check_key)?;
-    for (key, value) in args.from(1).step_by(2).zip(args.from(2).step_by(2)) {
+    for index in (1..args.len()).step_by(2) {
+        let key = args.at(index);
         let found = db.find(key);
-        db.set(found, value, Ttl::Clear)?;
+        set_argument(db, found, args, index + 1, Ttl::Clear)?;
         db.changed(key, Event::Set);
     }
     Ok(())
@@ -481,6 +514,7 @@ const INCR: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(incr),
     doc: Doc {
         summary: "Adds 1 to an integer.",
@@ -500,6 +534,7 @@ const DECR: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(decr),
     doc: Doc {
         summary: "Takes 1 from an integer.",
@@ -519,6 +554,7 @@ const INCRBY: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(incrby),
     doc: Doc {
         summary: "Adds to an integer.",
@@ -538,6 +574,7 @@ const DECRBY: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(decrby),
     doc: Doc {
         summary: "Takes from an integer.",
@@ -575,6 +612,7 @@ const INCRBYFLOAT: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
+    large: Large::None,
     run: Run::Keys(incrbyfloat),
     doc: Doc {
         summary: "Adds to a number with decimal places.",
@@ -618,6 +656,7 @@ const APPEND: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Insert])],
+    large: Large::At(2),
     run: Run::Keys(append),
     doc: Doc {
         summary: "Adds bytes to the end of a string.",
@@ -629,14 +668,25 @@ const APPEND: CommandSpec = CommandSpec {
 };
 
 fn append(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, suffix) = (args.at(1), args.at(2));
+    let key = args.at(1);
     let found = db.find(key);
-    if let Some(value) = db.string(&found)?
-        && (value.len() + suffix.len()) as u64 > db.bulk_len_max()
-    {
+    let old_len = db.string(&found)?.map(|value| value.len());
+    if old_len.is_some_and(|len| len as u64 + args.len_of(2) > db.bulk_len_max()) {
         return Err(string_too_long());
     }
-    let len = db.append(found, suffix)?;
+    let len = match (args.take_value(2), old_len) {
+        (Value::Bytes(suffix), _) => db.append(found, suffix)?,
+        (blob, None) => {
+            let len = blob.len() as usize;
+            db.set_value(found, blob, Ttl::Keep)?;
+            len
+        }
+        (Value::Blob(suffix), Some(len)) => {
+            let mut graft = db.begin_graft(&found, len, suffix)?;
+            while !db.graft_step(&mut graft, usize::MAX)? {}
+            db.end_graft(found, graft)?
+        }
+    };
     db.changed(key, Event::Append);
     reply.count(len);
     Ok(Flow::Done)
@@ -647,6 +697,7 @@ const STRLEN: CommandSpec = CommandSpec {
     arity: Arity::Exactly(2),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Ro])],
+    large: Large::None,
     run: Run::Keys(strlen),
     doc: Doc {
         summary: "Returns the length of a string.",

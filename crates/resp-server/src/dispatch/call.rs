@@ -87,6 +87,7 @@ impl Turn {
         if let Resolved::Found(command) = resolved
             && gates::passes_form(command.spec.arity, args.len())
             && command.gates.is_disjoint(self.closed)
+            && args.is_whole()
         {
             return self.call(engine, command, args, reply);
         }
@@ -106,6 +107,10 @@ impl Turn {
                     engine.stats.command(number, command.name).rejected_calls += 1;
                 }
                 answer_error(engine, &error, reply);
+                Flow::Done
+            }
+            (None, Resolved::Found(_)) if !args.is_whole() => {
+                answer_error(engine, &CommandError::OutOfMemory, reply);
                 Flow::Done
             }
             (None, Resolved::Found(command)) => self.call(engine, command, args, reply),

@@ -54,6 +54,11 @@ pub(super) fn lookup() -> &'static Lookup {
     &LOOKUP
 }
 
+/// Whether argument `index` of the named command may be large.
+pub(crate) fn takes_large(name: &[u8], index: usize) -> bool {
+    lookup().command(name).is_some_and(|command| command.spec.large.is_at(index))
+}
+
 impl Lookup {
     fn new() -> Lookup {
         let mut number = 0;

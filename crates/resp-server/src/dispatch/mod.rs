@@ -19,6 +19,7 @@ mod lookahead;
 mod lookup;
 
 pub use call::{Executed, execute};
+pub(crate) use lookup::takes_large;
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ use chunkbuf::{BLOB_THRESHOLD, BlobId, Location, MapId, Store};
 pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
-pub use string::{Snapshot, Value};
+pub use string::{Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 
 use expiry::Wheel;

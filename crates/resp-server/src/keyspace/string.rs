@@ -18,18 +18,19 @@ use chunkbuf::{Blob, BlobSlice};
 use super::db::{Db, Found, Place, Ttl, put_error, string_too_long};
 use super::value::{HeadBytes, Pieces};
 use super::{Millis, StringValue, ValueType};
-use crate::proto::{CommandError, Reply};
+use crate::proto::{CommandError, Reply, Value};
 
 /// Values from this size on are not copied into a reply, or into another entry by way of a scratch buffer, but referred to.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
 
-/// What a string is set to.
+/// A large value on its way into a string: see [`Db::begin_graft`].
 #[derive(Debug)]
-pub enum Value<'a> {
-    /// Bytes, which are copied.
-    Bytes(&'a [u8]),
-    /// A blob, which becomes the value as it is.
-    Blob(Blob),
+pub struct Graft {
+    target: Blob,
+    /// Where the next byte goes.
+    at: u64,
+    /// What is still to be written.
+    source: BlobSlice,
 }
 
 /// Bytes of a string apart from the store: they stay as they are whatever is written, and may go to another thread.
@@ -265,6 +266,50 @@ impl Db<'_> {
         let head = HeadBytes::new(found.expires(), ValueType::String, None);
         self.put(&found, &head, &[head.as_slice(), &value])?;
         Ok(new_len)
+    }
+
+    /// Begins to write a large value over the string that was found, from byte `offset` on: as
+    /// [`write_range`](Db::write_range) does, but in steps, and the key shows nothing of it before
+    /// [`end_graft`](Db::end_graft). Costs O(1), or a copy of a string in its entry.
+    pub fn begin_graft(&mut self, found: &Found<'_>, offset: usize, source: Blob) -> Result<Graft, CommandError> {
+        let len = self.string(found)?.map_or(0, |value| value.len());
+        let map = self.map();
+        let target = match found.blob() {
+            Some(id) => self.keyspace.store.blob(map, id).clone(),
+            None => {
+                let mut target = self.new_blob();
+                if found.exists() {
+                    let old = Snapshot(self.stored(found, 0..len));
+                    old.pieces(0..len).try_for_each(|piece| self.blob_append(&mut target, piece))?;
+                }
+                target
+            }
+        };
+        Ok(Graft { target, at: offset as u64, source: source.slice(0..source.len()) })
+    }
+
+    /// Writes about so many bytes more; whether that was all. After an error the graft is of no use: drop it.
+    pub fn graft_step(&mut self, graft: &mut Graft, bytes: usize) -> Result<bool, CommandError> {
+        let mut left = bytes as u64;
+        while left > 0
+            && let Some(piece) = graft.source.pieces().next()
+        {
+            let piece_len = piece.len() as u64;
+            self.keyspace.store.blob_write(&mut graft.target, graft.at, piece).map_err(put_error)?;
+            graft.at += piece_len;
+            graft.source.advance(piece_len);
+            left = left.saturating_sub(piece_len);
+        }
+        Ok(graft.source.is_empty())
+    }
+
+    /// Makes what was written the value of the key, which nobody has changed since [`begin_graft`](Db::begin_graft); its length.
+    pub fn end_graft(&mut self, found: Found<'_>, graft: Graft) -> Result<usize, CommandError> {
+        debug_assert!(graft.source.is_empty(), "all of it was written");
+        let len = graft.target.len() as usize;
+        let expires = found.expires();
+        self.put_blob(&found, expires, graft.target)?;
+        Ok(len)
     }
 
     /// A value to be built apart from the keyspace, and then [set](Db::set_value); dropped anywhere, it leaves nothing behind.

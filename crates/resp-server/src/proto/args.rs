@@ -2,6 +2,13 @@
 //!
 //! The parser fills a [`Batch`]: one flat list of spans, and for each request where its spans begin. Nothing is copied and
 //! nothing is allocated per request; the lists are reused from batch to batch.
+//!
+//! A large value is not among those bytes: it came straight from the socket into the pages of a blob, and stands [`Apart`]. Its
+//! span is empty, and only commands that say that they take such a value there ever see one.
+
+use std::cell::Cell;
+
+use chunkbuf::Blob;
 
 /// A range of bytes of the query buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +27,49 @@ impl Span {
     }
 }
 
+/// An argument that does not stand among the bytes of its request.
+#[derive(Debug)]
+pub struct Apart {
+    /// Which argument it is.
+    index: usize,
+    /// Bytes of it.
+    len: u64,
+    /// Until it is taken.
+    value: Cell<Option<Blob>>,
+}
+
+impl Apart {
+    /// Argument `index`, of `len` bytes. `None`: there was no memory for it.
+    pub(super) fn new(index: usize, len: u64, value: Option<Blob>) -> Apart {
+        Apart { index, len, value: Cell::new(value) }
+    }
+}
+
+/// An argument that may be large.
+#[derive(Debug)]
+pub enum Value<'a> {
+    /// Among the bytes of the request.
+    Bytes(&'a [u8]),
+    /// On pages of its own.
+    Blob(Blob),
+}
+
+impl Value<'_> {
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
+    pub fn len(&self) -> u64 {
+        match self {
+            Value::Bytes(bytes) => bytes.len() as u64,
+            Value::Blob(blob) => blob.len(),
+        }
+    }
+}
+
 /// The complete requests of one read, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// Arguments of the first request that stand apart, in order: it alone can have any, as its end was awaited.
+    apart: Vec<Apart>,
     spans: Vec<Span>,
     /// For each request the index in `spans` one past its last argument.
     ends: Vec<u32>,
@@ -39,10 +86,23 @@ impl Batch {
     /// Forgets all requests; keeps the memory, up to a bound.
     pub fn clear(&mut self) {
         const KEEP_SPANS: usize = 16 * 1024;
+        self.drop_apart();
         self.spans.clear();
         self.spans.shrink_to(KEEP_SPANS);
         self.ends.clear();
         self.ends.shrink_to(KEEP_SPANS);
+    }
+
+    /// Gives up what stands apart and was not taken.
+    pub fn drop_apart(&mut self) {
+        if !self.apart.is_empty() {
+            self.apart = Vec::new();
+        }
+    }
+
+    /// Sets what stands apart from the first request.
+    pub(super) fn set_apart(&mut self, apart: Vec<Apart>) {
+        self.apart = apart;
     }
 
     /// How many complete requests there are.
@@ -89,8 +149,8 @@ impl Batch {
     /// The arguments of request `index`, over the `bytes` that were parsed.
     #[inline]
     pub fn args<'a>(&'a self, index: usize, bytes: &'a [u8]) -> Args<'a> {
-        let first = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        Args { bytes, spans: &self.spans[first..self.ends[index] as usize] }
+        let (first, apart) = if index == 0 { (0, &self.apart[..]) } else { (self.ends[index - 1] as usize, &[][..]) };
+        Args { bytes, spans: &self.spans[first..self.ends[index] as usize], apart }
     }
 }
 
@@ -99,12 +159,13 @@ impl Batch {
 pub struct Args<'a> {
     bytes: &'a [u8],
     spans: &'a [Span],
+    apart: &'a [Apart],
 }
 
 impl<'a> Args<'a> {
     /// Arguments from parts; used by tests and by callers that build a request themselves.
     pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Args<'a> {
-        Args { bytes, spans }
+        Args { bytes, spans, apart: &[] }
     }
 
     /// How many arguments there are, the name included.
@@ -126,6 +187,40 @@ impl<'a> Args<'a> {
         Some(self.spans.get(index)?.of(self.bytes))
     }
 
+    /// Argument `index` as a value that may be large; an argument that stands apart can be taken once. For arguments that the
+    /// command's row says may be [large](crate::commands::Large).
+    #[inline]
+    pub fn take_value(&self, index: usize) -> Value<'a> {
+        if !self.apart.is_empty()
+            && let Some(blob) = self.apart_at(index).and_then(|apart| apart.value.take())
+        {
+            return Value::Blob(blob);
+        }
+        Value::Bytes(self.at(index))
+    }
+
+    /// The length of argument `index`, wherever it stands.
+    #[inline]
+    pub fn len_of(&self, index: usize) -> u64 {
+        self.apart_at(index).map_or_else(|| self.at(index).len() as u64, |apart| apart.len)
+    }
+
+    fn apart_at(&self, index: usize) -> Option<&'a Apart> {
+        let found = self.apart.binary_search_by_key(&index, |apart| apart.index).ok()?;
+        Some(&self.apart[found])
+    }
+
+    /// Whether all arguments are here: there was memory for each that stands apart, and none was taken.
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        self.apart.iter().all(|apart| {
+            let value = apart.value.take();
+            let is_here = value.is_some();
+            apart.value.set(value);
+            is_here
+        })
+    }
+
     /// The arguments from `index` on.
     #[inline]
     pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
@@ -144,7 +239,8 @@ impl<'a> Args<'a> {
 
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).
     pub fn tail(&self, index: usize) -> Args<'a> {
-        Args { bytes: self.bytes, spans: &self.spans[index..] }
+        debug_assert!(self.apart.is_empty(), "no subcommand takes large values");
+        Args { bytes: self.bytes, spans: &self.spans[index..], apart: &[] }
     }
 
     /// Whether argument `index` is there and equals `word`, case aside.

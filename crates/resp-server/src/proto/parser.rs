@@ -25,7 +25,9 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::args::{Batch, Span};
+use chunkbuf::Blob;
+
+use super::args::{Apart, Batch, Span};
 use crate::text::{integer, split};
 
 /// What a line may be long while its end has not come, in bytes.
@@ -109,6 +111,21 @@ pub struct Parser {
     searched: usize,
     /// The arguments that are complete, when a call ended within the request.
     args: Vec<Span>,
+    /// Those of them that stand apart.
+    apart: Vec<Apart>,
+}
+
+/// An argument that is awaited and whose length is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwaitedBulk {
+    /// Which argument of its request it is.
+    pub index: usize,
+    /// Bytes of it.
+    pub len: u64,
+    /// Where it begins, from the start of the request.
+    pub at: usize,
+    /// The command's name, unless this is it.
+    pub name: Span,
 }
 
 /// What comes next.
@@ -171,6 +188,7 @@ impl Parser {
             match found {
                 Ok(Found::Request { end }) => {
                     batch.push(&args);
+                    batch.set_apart(std::mem::take(&mut self.apart));
                     taken = end;
                 }
                 Ok(_) => {
@@ -207,6 +225,33 @@ impl Parser {
             Awaited::Bulk { len, .. } => Some(self.at.saturating_add(len).saturating_add(2)),
             Awaited::FirstLine | Awaited::BulkLength { .. } => None,
         }
+    }
+
+    /// The argument that is awaited, if its length is known and it is not the command's name.
+    pub fn awaited_bulk(&self) -> Option<AwaitedBulk> {
+        match self.awaited {
+            Awaited::Bulk { len, .. } if !self.args.is_empty() => Some(AwaitedBulk {
+                index: self.args.len(),
+                len: len as u64,
+                at: self.at,
+                name: self.args[0],
+            }),
+            _ => None,
+        }
+    }
+
+    /// Takes the argument that is awaited as one that stands apart: the caller has received it beside the request's bytes, which go
+    /// on, where it would begin, with the end of its line. `None`: there was no memory for it.
+    ///
+    /// # Panics
+    /// When no argument is awaited.
+    pub fn put_apart(&mut self, value: Option<Blob>) {
+        let Awaited::Bulk { args, len } = self.awaited else {
+            panic!("an argument is awaited");
+        };
+        self.apart.push(Apart::new(self.args.len(), len as u64, value));
+        // Among the bytes it is empty; the end of its line is still to come.
+        self.awaited = Awaited::Bulk { args, len: 0 };
     }
 
     /// Looks for the request that begins at `start`.

@@ -1,8 +1,8 @@
 //! A connected socket of either family.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +19,26 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.poll_read_ready(cx),
             Stream::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Reads into `slices`, one after another, what is there.
+    pub(super) fn poll_read_slices(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            let read = match self {
+                Stream::Tcp(stream) => stream.try_read_vectored(slices),
+                Stream::Unix(stream) => stream.try_read_vectored(slices),
+            };
+            match read {
+                // The socket was not as ready as it was said to be; now that is known.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
         }
     }
 
