@@ -1,7 +1,9 @@
 //! Commands about keys, whatever they hold.
 
 use super::arguments::{integer, small_integer};
-use super::spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
+use super::spec::{
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
+};
 use crate::keyspace::{Db, Event, Keyspace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::glob::{self, Case};

@@ -7,6 +7,8 @@
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | [`latency`] | LATENCY: what took long, and how long commands take |
+//! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |
@@ -16,7 +18,9 @@ pub mod command;
 pub mod connection;
 pub mod expire;
 pub mod generic;
+pub mod latency;
 pub mod server;
+pub mod slowlog;
 pub mod spec;
 pub mod string;
 pub mod syntax;
@@ -24,13 +28,23 @@ pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
+pub use spec::{
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
+};
 
 use crate::proto::Reply;
 
 /// Every command: the lists of the families, one after another.
-pub const COMMANDS: &[&[&CommandSpec]] =
-    &[connection::COMMANDS, server::COMMANDS, command::COMMANDS, string::COMMANDS, generic::COMMANDS, expire::COMMANDS];
+pub const COMMANDS: &[&[&CommandSpec]] = &[
+    connection::COMMANDS,
+    server::COMMANDS,
+    latency::COMMANDS,
+    slowlog::COMMANDS,
+    command::COMMANDS,
+    string::COMMANDS,
+    generic::COMMANDS,
+    expire::COMMANDS,
+];
 
 /// All commands in the order of the table, without subcommands.
 pub fn all() -> impl Iterator<Item = &'static CommandSpec> {

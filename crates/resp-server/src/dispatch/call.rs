@@ -1,10 +1,15 @@
 //! A turn of a connection: its requests one after another, up to a budget, and what follows from each.
+//!
+//! The budget is counted in requests and bytes, which is deterministic, and in time where the event loop has set a bound
+//! (see [`Engine::begin_turn`]): the clock is looked at once for every [`LOOK`] of work, never for a small batch.
 
 use super::gates::{self, Gates, Request};
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
-use crate::commands::{Context, Flag, Flow, Outcome, Run};
-use crate::engine::{ClientId, Engine, Slot};
+use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use crate::engine::slowlog::{self, Entry};
+use crate::engine::stats::EndedRun;
+use crate::engine::{ClientId, Engine, Slot, ledger};
 use crate::proto::{Args, Batch, CommandError, Reply};
 
 /// What came of a batch.
@@ -22,9 +27,17 @@ const REQUESTS_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of replies in a turn: the turn ends with the reply that reaches it.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Work between two looks at the clock: bytes of requests and replies, a request counting [`LOOK_REQUEST`] in itself. So 16 to
+/// 32 small requests, about 5 us, or one of 16 KiB.
+const LOOK: usize = 16 * 1024;
+/// What a request counts in itself, in bytes.
+const LOOK_REQUEST: usize = 512;
+/// Runs of commands are not timed one by one from this threshold on: see [`Turn::singly`].
+const SINGLY_NS: u64 = 1_000_000;
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends: 1,024
-/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least.
+/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
+/// at least when the time of the turn is over.
 ///
 /// `bytes` are those that the batch was parsed from. Panics if the client is not connected.
 pub fn execute(
@@ -41,15 +54,23 @@ pub fn execute(
     this.last_interaction_us = now.monotonic_us;
     reply.protocol = this.protocol;
 
+    let run_began_ns = (engine.host.clock_ns)();
+    engine.ledger.part(ledger::READ, 1, run_began_ns);
+    let slow_ns = engine.settings().slow_ns();
     let mut turn = Turn {
         lookup: lookup(),
         client,
         slot,
         closed: gates::closed(engine, engine.clients.at(slot)),
-        run_began_ns: (engine.host.clock_ns)(),
+        slow_ns,
+        singly: slow_ns < SINGLY_NS,
+        run_began_ns,
     };
     let end = batch.len().min(from + REQUESTS_MAX);
-    let reply_bytes_max = reply.len() + REPLY_BYTES_MAX;
+    let turn_ends_ns = engine.turn_ends_ns();
+    let reply_bytes_before = reply.len();
+    let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
+    let mut look_at = LOOK;
     let mut request_bytes = 0;
     let mut at = from;
     let mut close = false;
@@ -63,8 +84,16 @@ pub fn execute(
         at += 1;
         request_bytes += args.extent();
         close = turn.request(engine, &args, reply) == Flow::Close;
+        let work = (at - from) * LOOK_REQUEST + request_bytes + reply.len().saturating_sub(reply_bytes_before);
+        if work >= look_at && at < end {
+            look_at = work + LOOK;
+            if (engine.host.clock_ns)() >= turn_ends_ns {
+                break;
+            }
+        }
     }
-    turn.end_run(engine);
+    let last = at.checked_sub(1).filter(|&last| last >= from).map(|last| batch.args(last, bytes));
+    turn.end_run(engine, last.as_ref());
     engine.clients.at_mut(slot).args_bytes = 0;
     Executed { requests: at - from, close }
 }
@@ -76,6 +105,11 @@ struct Turn {
     slot: Slot,
     /// The gates that are closed for this client.
     closed: Gates,
+    /// From how long on a run of commands concerns the slow log or the latency monitor.
+    slow_ns: u64,
+    /// Whether every command is a run of its own, so that each is timed: while what counts as slow is under 1 ms. Turns are
+    /// shorter than that, so a run which reaches a longer threshold was held up by one command.
+    singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
     run_began_ns: u64,
 }
@@ -142,8 +176,8 @@ impl Turn {
         );
         // 2. Statistics.
         engine.stats.count_call(command.number, command.name);
-        if !matches!(command.spec.run, Run::Keys(_)) {
-            self.end_run(engine);
+        if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
+            self.end_run(engine, Some(args));
         }
         // 3. The reply of a command that failed.
         outcome.unwrap_or_else(|error| {
@@ -162,20 +196,44 @@ impl Turn {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Outcome {
-        self.end_run(engine);
+        self.end_run(engine, None);
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        self.slow_ns = engine.settings().slow_ns();
+        self.singly = self.slow_ns < SINGLY_NS;
         outcome
     }
 
-    /// Ends a run of commands: shares its time among them, and begins the next run.
-    fn end_run(&mut self, engine: &mut Engine) {
+    /// Ends a run of commands, the last of which was `last`: shares its time among them, tells the ledger, and begins the next
+    /// run.
+    fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
         let now_ns = (engine.host.clock_ns)();
         let elapsed_ns = now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
-        engine.stats.end_run(elapsed_ns);
+        let Some(run) = engine.stats.end_run(elapsed_ns, engine.settings.latency_tracking) else { return };
+        engine.ledger.part(run.name, run.calls, now_ns);
+        if elapsed_ns >= self.slow_ns {
+            self.note_slow(engine, &run, elapsed_ns, last);
+        }
+    }
+
+    /// A run took long: it is a latency event, and if it was of one command, that is kept in the slow log. Of several it is not
+    /// known which one was slow; the stall ledger names the run.
+    #[cold]
+    fn note_slow(&self, engine: &mut Engine, run: &EndedRun, elapsed_ns: u64, last: Option<&Args<'_>>) {
+        let Some((_, spec)) = commands::find(run.name.as_bytes()) else { return };
+        engine.note_event(if spec.is(Flag::Fast) { "fast-command" } else { "command" }, elapsed_ns);
+        let us = elapsed_ns / 1000;
+        let slow = u64::try_from(engine.settings.slowlog_log_slower_than).is_ok_and(|slow_us| us >= slow_us);
+        let Some(args) = last.filter(|_| slow && run.total == 1 && !spec.is(Flag::SkipSlowlog)) else { return };
+        let client = engine.clients.at(self.slot);
+        let (addr, name) = (client.peer.addr.clone(), client.name.clone());
+        let entry =
+            Entry { id: 0, unix_seconds: engine.unix_seconds(), us, args: slowlog::shortened(args), addr, name };
+        let len_max = usize::try_from(engine.settings.slowlog_max_len).unwrap_or(usize::MAX);
+        engine.slowlog.add(entry, len_max);
     }
 }
 

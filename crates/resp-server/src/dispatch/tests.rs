@@ -603,3 +603,93 @@ fn looking_ahead_changes_no_reply() {
         assert_eq!(together, one_by_one);
     }
 }
+
+/// A clock that is `step_ns` later at each reading.
+macro_rules! ticking_clock {
+    ($step_ns:expr) => {
+        || {
+            static NOW: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            NOW.fetch_add($step_ns, std::sync::atomic::Ordering::Relaxed)
+        }
+    };
+}
+
+#[test]
+fn a_long_batch_ends_when_the_turn_has_had_its_time_and_goes_on_later() {
+    let mut server = Server::new(&[]);
+    server.engine.host.clock_ns = ticking_clock!(10_000);
+    let requests = vec!["set k v"; 128];
+    assert_eq!(server.batch(&requests).1.requests, 128, "outside of turns nothing is late");
+
+    let now_ns = (server.engine.host.clock_ns)();
+    server.engine.begin_turn(now_ns, 25);
+    let executed = server.batch(&requests).1;
+    assert!((16..=64).contains(&executed.requests), "{executed:?}");
+    assert!(server.engine.turn_is_over());
+
+    // A turn that is over already still moves on, and a small batch is never cut.
+    server.engine.begin_turn(now_ns, 0);
+    assert!((16..=64).contains(&server.batch(&requests).1.requests));
+    assert_eq!(server.batch(&requests[..16]).1.requests, 16);
+}
+
+#[test]
+fn the_ledger_names_a_turn_after_its_longest_part() {
+    let mut server = Server::new(&[]);
+    server.engine.host.clock_ns = ticking_clock!(10_000);
+    let now_ns = (server.engine.host.clock_ns)();
+    server.engine.begin_turn(now_ns, 100);
+    server.batch(&["get a", "get b", "set k v", "client id", "client id", "client id", "client id"]);
+    let end_ns = (server.engine.host.clock_ns)();
+    server.engine.end_turn(end_ns);
+    let worst = server.engine.ledger.worst()[0];
+    assert_eq!((worst.cause, worst.count, worst.at_ms), ("client|id", 4, 1_700_000_000_123));
+    let info = server.ask("info stalls");
+    assert!(info.contains("stall_turns:1\r\n"), "{info}");
+    assert!(info.contains(&format!("stall_worst_1:us={}.000,cause=client|id,at=1700000000123,", worst.ns / 1000)));
+    server.check(&[("config resetstat", OK)]);
+    assert!(server.ask("info stalls").contains("stall_turns:0\r\n"));
+}
+
+#[test]
+fn commands_are_timed_one_by_one_while_what_is_slow_is_under_a_millisecond() {
+    let mut server = Server::new(&["slowlog-log-slower-than 100"]);
+    server.engine.host.clock_ns = ticking_clock!(200_000);
+    server.batch(&["set a 1", "get a", "incr a"]);
+    assert_eq!(server.ask("slowlog len"), ":3\r\n");
+    let log = server.ask("slowlog get 2");
+    assert!(log.contains("$7\r\nslowlog\r\n") && log.contains("$4\r\nincr\r\n$1\r\na\r\n"), "{log}");
+}
+
+#[test]
+fn of_a_run_of_several_commands_none_is_accused() {
+    let mut server = Server::new(&["slowlog-log-slower-than 2000"]);
+    server.engine.host.clock_ns = ticking_clock!(5_000_000);
+    server.batch(&["set a 1", "get a"]);
+    assert_eq!(server.ask("slowlog len"), ":0\r\n");
+    // Alone, it is known; and so is what is timed by itself anyway.
+    server.check(&[("config set slowlog-max-len 1", OK), ("get a", "$1\r\n1\r\n")]);
+    assert!(server.ask("slowlog get").contains("$3\r\nget\r\n$1\r\na\r\n"));
+}
+
+#[test]
+fn a_slow_run_is_a_latency_event_once_there_is_a_threshold() {
+    let mut server = Server::new(&[]);
+    server.engine.host.clock_ns = ticking_clock!(5_000_000);
+    server.check(&[("set a 1", OK), ("latency latest", "*0\r\n"), ("config set latency-monitor-threshold 5", OK)]);
+    server.check(&[("get a", "$1\r\n1\r\n"), ("set a 2", OK)]);
+    let second = 1_700_000_000;
+    server.check(&[
+        (
+            "latency latest",
+            &format!("*2\r\n*4\r\n$7\r\ncommand\r\n:{second}\r\n:5\r\n:5\r\n*4\r\n$12\r\nfast-command\r\n:{second}\r\n:5\r\n:5\r\n"),
+        ),
+        ("latency history fast-command", &format!("*1\r\n*2\r\n:{second}\r\n:5\r\n")),
+        ("latency reset fast-command nosuch", ":1\r\n"),
+    ]);
+    server.engine.set_now(at_second(1));
+    server.engine.run_jobs(false);
+    assert!(server.ask("latency latest").contains("expire-cycle"));
+    let doctor = server.ask("latency doctor");
+    assert!(doctor.contains("command: ") && doctor.contains("slowlog-log-slower-than 5000"), "{doctor}");
+}

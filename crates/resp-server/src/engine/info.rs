@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::settings::print_percentage;
 use super::{Engine, REDIS_VERSION};
 use crate::text::integer::humanize;
 
@@ -41,6 +42,8 @@ pub const INFO: &[Section] = &[
     Section { name: "replication", title: "Replication", shown: Shown::ByDefault, write: replication },
     Section { name: "cpu", title: "CPU", shown: Shown::ByDefault, write: cpu },
     Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: commandstats },
+    Section { name: "latencystats", title: "Latencystats", shown: Shown::InAll, write: latencystats },
+    Section { name: "stalls", title: "Stalls", shown: Shown::InAll, write: stalls },
     Section { name: "errorstats", title: "Errorstats", shown: Shown::ByDefault, write: errorstats },
     Section { name: "cluster", title: "Cluster", shown: Shown::ByDefault, write: cluster },
     Section { name: "keyspace", title: "Keyspace", shown: Shown::ByDefault, write: keyspace },
@@ -237,6 +240,48 @@ fn commandstats(engine: &Engine, lines: &mut Lines) {
             ),
         );
     }
+}
+
+/// `p99.9=12.031`: within 1%, as the histograms are.
+fn latencystats(engine: &Engine, lines: &mut Lines) {
+    let percentiles = &engine.settings.latency_tracking_info_percentiles;
+    for command in engine.stats.commands() {
+        let Some(latency) = &command.latency else { continue };
+        let told = percentiles.iter().map(|percent| {
+            let ns = latency.value_at_quantile(percent / 100.0);
+            format!("p{}={}", print_percentage(*percent), microseconds(ns))
+        });
+        let told = told.collect::<Vec<_>>().join(",");
+        lines.field(&format!("latency_percentiles_usec_{}", command.name), told);
+    }
+}
+
+/// How long turns of the event loop took: see [`super::ledger`].
+fn stalls(engine: &Engine, lines: &mut Lines) {
+    let ledger = &engine.ledger;
+    lines.field("stall_turns", ledger.turns());
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)] {
+        lines.field(&format!("stall_{name}_us"), microseconds(ledger.quantile_ns(quantile)));
+    }
+    lines.field("stall_max_us", microseconds(ledger.max_ns()));
+    for (at, stall) in ledger.worst().iter().enumerate() {
+        lines.field(
+            &format!("stall_worst_{}", at + 1),
+            format_args!(
+                "us={},cause={},at={},cause_us={},count={}",
+                microseconds(stall.ns),
+                stall.cause,
+                stall.at_ms,
+                microseconds(stall.cause_ns),
+                stall.count
+            ),
+        );
+    }
+}
+
+/// Nanoseconds as microseconds with three decimals.
+fn microseconds(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1000, ns % 1000)
 }
 
 fn errorstats(engine: &Engine, lines: &mut Lines) {

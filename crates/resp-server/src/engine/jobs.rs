@@ -18,6 +18,16 @@ pub struct Job {
     pub step: fn(&mut Engine, idle: bool) -> bool,
 }
 
+impl Job {
+    /// The name of its steps among the latency events, Redis's where that has the job.
+    fn event(&self) -> &'static str {
+        match self.name {
+            "expiry" => "expire-cycle",
+            name => name,
+        }
+    }
+}
+
 /// Every background job.
 pub const JOBS: &[Job] = &[
     Job {
@@ -41,6 +51,9 @@ pub(super) fn run(engine: &mut Engine, idle: bool) -> bool {
     for job in JOBS {
         if idle || (job.in_debt)(engine) {
             more |= (job.step)(engine, idle);
+            let now_ns = (engine.host.clock_ns)();
+            let ns = engine.ledger.part(job.name, 1, now_ns);
+            engine.note_event(job.event(), ns);
         }
     }
     more

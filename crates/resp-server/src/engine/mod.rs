@@ -11,12 +11,17 @@
 //! | [`jobs`] | `JOBS`: what runs in the background |
 //! | [`client`], [`clients`] | a connected client, and the table of them |
 //! | [`stats`] | counters |
+//! | [`ledger`] | how long every turn took, and what took most of the long ones |
+//! | [`latency`], [`slowlog`] | what LATENCY and SLOWLOG tell |
 
 pub mod client;
 pub mod clients;
 pub mod info;
 pub mod jobs;
+pub mod latency;
+pub mod ledger;
 pub mod settings;
+pub mod slowlog;
 pub mod stats;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +33,7 @@ use crate::proto::{CommandError, Limits};
 
 pub use client::Client;
 pub use clients::{Clients, Slot};
+pub use ledger::Ledger;
 pub use settings::{LogLevel, Settings};
 pub use stats::Stats;
 
@@ -90,7 +96,8 @@ pub struct Host {
     pub resident_bytes: fn() -> u64,
     /// Microseconds of processor time that the process has taken: as user, in the system.
     pub cpu_us: fn() -> (u64, u64),
-    /// A monotonic clock in nanoseconds, read twice a batch to learn how long its commands took.
+    /// A monotonic clock in nanoseconds, the one that [`Now::monotonic_us`] is read from. Read twice a batch to learn how long
+    /// its commands took, and once for each step of a job.
     pub clock_ns: fn() -> u64,
 }
 
@@ -121,11 +128,17 @@ pub struct Engine {
     pub(crate) clients: Clients,
     /// What has happened.
     pub(crate) stats: Stats,
+    /// How long turns took. The event loop tells it where they begin and end.
+    pub ledger: Ledger,
+    pub(crate) latency: latency::Monitor,
+    pub(crate) slowlog: slowlog::SlowLog,
     /// What the process knows of itself.
     pub host: Host,
     /// Set by SHUTDOWN: the event loop ends when it sees it.
     pub shutdown: bool,
     now: Now,
+    /// When the present turn should end, on the clock of [`Host::clock_ns`].
+    turn_ends_ns: u64,
     /// When the engine began.
     started: Now,
     /// 40 hexadecimal digits that no other run has.
@@ -156,9 +169,13 @@ impl Engine {
             settings,
             clients: Clients::default(),
             stats: Stats::default(),
+            ledger: Ledger::default(),
+            latency: latency::Monitor::default(),
+            slowlog: slowlog::SlowLog::default(),
             host: Host::default(),
             shutdown: false,
             now,
+            turn_ends_ns: u64::MAX,
             started: now,
             run_id,
             buffer_bytes: 0,
@@ -178,6 +195,65 @@ impl Engine {
             let memory_bytes = self.memory_used();
             self.stats.sample(now, memory_bytes);
         }
+    }
+
+    /// A turn of the event loop begins at `now_ns` on the clock of [`Host::clock_ns`]. Whatever can choose stops `bound_us`
+    /// microseconds later: a batch ends between two requests, and the jobs between two rounds.
+    #[inline]
+    pub fn begin_turn(&mut self, now_ns: u64, bound_us: u64) {
+        self.ledger.begin_turn(now_ns);
+        self.turn_ends_ns = now_ns.saturating_add(bound_us * 1000);
+    }
+
+    /// The turn ends.
+    #[inline]
+    pub fn end_turn(&mut self, now_ns: u64) {
+        self.ledger.end_turn(now_ns, self.now.unix_us);
+        self.turn_ends_ns = u64::MAX;
+    }
+
+    /// When the present turn should end, on the clock of [`Host::clock_ns`]; outside of turns: never.
+    #[inline]
+    pub fn turn_ends_ns(&self) -> u64 {
+        self.turn_ends_ns
+    }
+
+    /// Whether the present turn has had its time, as far as is known without reading the clock.
+    #[inline]
+    pub fn turn_is_over(&self) -> bool {
+        self.ledger.mark_ns() >= self.turn_ends_ns
+    }
+
+    /// Pays with rounds of jobs what is owed, until nothing is or the turn has had its time. Whether nothing is owed.
+    pub fn pay_debt(&mut self) -> bool {
+        while self.in_debt() {
+            if self.turn_is_over() {
+                return false;
+            }
+            self.run_jobs(false);
+        }
+        true
+    }
+
+    /// Bytes of compaction that writes have made necessary and that are not done; 0: none.
+    #[inline]
+    pub fn memory_debt(&self) -> u64 {
+        self.keyspace.store.debt()
+    }
+
+    /// Notes a latency event that took so long, if that is long enough to be one.
+    #[inline]
+    pub(crate) fn note_event(&mut self, event: &'static str, ns: u64) {
+        let ms = ns / 1_000_000;
+        if ms > 0 && self.settings.latency_monitor_threshold != 0 && ms >= self.settings.latency_monitor_threshold {
+            let unix_seconds = self.unix_seconds();
+            self.latency.add(event, unix_seconds, ms);
+        }
+    }
+
+    /// The time of day in whole seconds since the Unix epoch, as it was told last.
+    pub(crate) fn unix_seconds(&self) -> i64 {
+        self.now.unix_us.div_euclid(1_000_000)
     }
 
     /// The time that was told last.
@@ -314,6 +390,7 @@ impl Engine {
         self.stats.reset(memory_bytes);
         let dirty = self.keyspace.stats.dirty;
         self.keyspace.stats = crate::keyspace::Stats { dirty, ..Default::default() };
+        self.ledger.reset();
     }
 }
 

@@ -44,6 +44,16 @@ pub struct Settings {
     pub target_utilisation: f64,
     /// Strings longer than this many bytes are kept as blobs, on pages of their own.
     pub blob_threshold: u64,
+    /// Microseconds from which on a command is kept in the slow log; below 0: none is.
+    pub slowlog_log_slower_than: i64,
+    /// Entries of the slow log.
+    pub slowlog_max_len: u64,
+    /// Milliseconds from which on something is a latency event; 0: nothing is.
+    pub latency_monitor_threshold: u64,
+    /// Whether each command has a histogram of how long its calls took.
+    pub latency_tracking: bool,
+    /// The percentiles of those histograms that INFO tells.
+    pub latency_tracking_info_percentiles: Vec<f64>,
     /// How much is logged.
     pub loglevel: LogLevel,
     /// Path of the log; empty: standard output.
@@ -113,6 +123,11 @@ impl Default for Settings {
             chunk_size_p: 0.25,
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
+            latency_monitor_threshold: 0,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
             loglevel: LogLevel::Notice,
             logfile: String::new(),
         }
@@ -146,6 +161,8 @@ pub enum Value {
     Integer(Unit, i128, i128, fn(&Settings) -> i128, fn(&mut Settings, i128)),
     /// A number within bounds, both included.
     Number(f64, f64, fn(&Settings) -> f64, fn(&mut Settings, f64)),
+    /// Percentages: as many as one likes, each from 0 to 100.
+    Percentages(fn(&Settings) -> &[f64], fn(&mut Settings, Vec<f64>)),
     /// One word of a list, by its place there.
     Choice(&'static [&'static str], fn(&Settings) -> usize, fn(&mut Settings, usize)),
     /// Any bytes.
@@ -171,7 +188,7 @@ pub enum Unit {
 
 use Change::{AnyTime, AtStart};
 use Unit::{Memory, Octal, Plain};
-use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Text, Words};
+use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Words};
 
 /// Every setting.
 #[rustfmt::skip] // a table: one row a setting
@@ -206,6 +223,24 @@ pub const SETTINGS: &[Setting] = &[
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
     row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
+    // What it watches.
+    row(
+        "slowlog-log-slower-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.slowlog_log_slower_than.into(), |s, v| s.slowlog_log_slower_than = v as i64),
+    ),
+    row("slowlog-max-len", AnyTime, Integer(Plain, 0, I64_MAX, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u64)),
+    row(
+        "latency-monitor-threshold",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.latency_monitor_threshold.into(), |s, v| s.latency_monitor_threshold = v as u64),
+    ),
+    row("latency-tracking", AnyTime, Bool(|s| s.latency_tracking, |s, v| s.latency_tracking = v)),
+    row(
+        "latency-tracking-info-percentiles",
+        AnyTime,
+        Percentages(|s| &s.latency_tracking_info_percentiles, |s, v| s.latency_tracking_info_percentiles = v),
+    ),
     // How it runs.
     row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
     row(
@@ -222,6 +257,9 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The bound of C's `int`, which Redis names in its errors.
 const INT_MAX: i128 = i32::MAX as i128;
+
+/// The bound of C's `long long`.
+const I64_MAX: i128 = i64::MAX as i128;
 
 /// Databases at most. Redis has no bound of its own; ours keeps a slip of the keyboard from taking gigabytes at start.
 const DATABASES_MAX: i128 = 65_536;
@@ -258,6 +296,10 @@ impl Setting {
                 [word] if word.eq_ignore_ascii_case(value.as_bytes()) => Ok(()),
                 _ => Err(refusal.to_owned()),
             };
+        }
+        if let Percentages(_, set) = self.value {
+            set(settings, read_percentages(words)?);
+            return Ok(());
         }
         let [word] = words else {
             return Err(WRONG_NUMBER.to_owned());
@@ -298,7 +340,7 @@ impl Setting {
             }
             Bytes(_, set) => set(settings, word.to_vec()),
             Text(_, set) => set(settings, utf8(word)?),
-            Words(..) | Fixed(..) => unreachable!("both return above"),
+            Words(..) | Percentages(..) | Fixed(..) => unreachable!("they return above"),
         }
         Ok(())
     }
@@ -316,6 +358,9 @@ impl Setting {
             Bytes(get, _) => get(settings).to_vec(),
             Text(get, _) => get(settings).into(),
             Words(get, _) => get(settings).join(" ").into(),
+            Percentages(get, _) => {
+                get(settings).iter().map(|&value| print_percentage(value)).collect::<Vec<_>>().join(" ").into()
+            }
             Fixed(value, _) => value.into(),
         }
     }
@@ -331,6 +376,28 @@ fn read_integer(unit: Unit, word: &[u8]) -> Result<i128, &'static str> {
             .map(i128::from)
             .ok_or("argument couldn't be parsed as an octal number"),
     }
+}
+
+/// A percentage with as many decimals as it needs, six at most.
+pub(super) fn print_percentage(value: f64) -> String {
+    let printed = format!("{value:.6}");
+    printed.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Words of numbers; one empty word is none. The texts name the only setting of the kind, as Redis's do.
+fn read_percentages<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<f64>, String> {
+    if words.len() == 1 && words[0].as_ref().is_empty() {
+        return Ok(Vec::new());
+    }
+    let read = |word: &W| {
+        let value = crate::text::double::parse_f64(word.as_ref()).filter(|value| !value.is_nan());
+        let value = value.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
+        if !(0.0..=100.0).contains(&value) {
+            return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned());
+        }
+        Ok(value)
+    };
+    words.iter().map(read).collect()
 }
 
 fn print_integer(unit: Unit, value: i128) -> String {
@@ -367,6 +434,16 @@ impl Settings {
             0 => u64::MAX,
             bytes => bytes,
         }
+    }
+
+    /// Nanoseconds from which on a run of commands concerns the slow log or the latency monitor.
+    pub fn slow_ns(&self) -> u64 {
+        let slowlog = u64::try_from(self.slowlog_log_slower_than).map_or(u64::MAX, |us| us.saturating_mul(1000));
+        let monitor = match self.latency_monitor_threshold {
+            0 => u64::MAX,
+            ms => ms.saturating_mul(1_000_000),
+        };
+        slowlog.min(monitor)
     }
 
     /// Bytes that the store never holds more than: a little above `maxmemory`, as commands that Redis does not refuse there
@@ -407,7 +484,7 @@ pub fn set_all(settings: &Settings, pairs: &[(&[u8], &[u8])]) -> Result<Settings
     let mut changed = settings.clone();
     for (at, (setting, &(_, value))) in rows.iter().zip(pairs).enumerate() {
         let words: Vec<&[u8]> = match setting.value {
-            Words(..) => value.split(|&byte| byte == b' ').collect(),
+            Words(..) | Percentages(..) => value.split(|&byte| byte == b' ').collect(),
             _ => vec![value],
         };
         setting.set(&mut changed, &words).map_err(|reason| SetError::Failed(at, reason))?;
@@ -492,7 +569,7 @@ mod tests {
             let mut copy = defaults.clone();
             let printed = setting.print(&defaults);
             let words: Vec<&[u8]> = match setting.value {
-                Words(..) => printed.split(|&byte| byte == b' ').collect(),
+                Words(..) | Percentages(..) => printed.split(|&byte| byte == b' ').collect(),
                 _ => vec![&printed],
             };
             setting.set(&mut copy, &words).unwrap();

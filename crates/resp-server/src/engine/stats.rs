@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
+
 use super::Now;
 
 /// What has happened since the start or the last CONFIG RESETSTAT.
@@ -48,6 +50,22 @@ pub struct CommandStats {
     pub rejected_calls: u64,
     /// Times that it ran and answered with an error.
     pub failed_calls: u64,
+    /// How long its calls took, in nanoseconds, 1 to [`CALL_NS_MAX`]; within 1%. None: no call was tracked.
+    pub latency: Option<Box<Histogram<u64>>>,
+}
+
+/// The longest call that a histogram tells from longer ones: a second.
+pub const CALL_NS_MAX: u64 = 1_000_000_000;
+
+/// What a run of calls was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedRun {
+    /// The command with the longest row of calls in it, the last of several.
+    pub name: &'static str,
+    /// How many calls that row had.
+    pub calls: u64,
+    /// Calls altogether.
+    pub total: u64,
 }
 
 /// Calls of one command in a row within a run.
@@ -83,8 +101,9 @@ impl Stats {
         }
     }
 
-    /// Ends a run of calls that took so long altogether: the time is shared among them by their number.
-    pub fn end_run(&mut self, elapsed_ns: u64) {
+    /// Ends a run of calls that took so long altogether: the time is shared among them by their number, also in the histograms,
+    /// which are kept if `tracked`. None: there was no call.
+    pub fn end_run(&mut self, elapsed_ns: u64, tracked: bool) -> Option<EndedRun> {
         let run = std::mem::take(&mut self.run);
         let total: u64 = run.iter().map(|tallied| u64::from(tallied.count)).sum();
         for tallied in &run {
@@ -92,10 +111,22 @@ impl Stats {
             let count = u64::from(tallied.count);
             cell.calls += count;
             cell.nanoseconds += elapsed_ns * count / total;
+            if tracked {
+                let latency = cell.latency.get_or_insert_with(|| {
+                    Box::new(Histogram::new_with_bounds(1, CALL_NS_MAX, 2).expect("the bounds are in order"))
+                });
+                latency.saturating_record_n((elapsed_ns / total).clamp(1, CALL_NS_MAX), count);
+            }
         }
+        let ended = run.iter().max_by_key(|tallied| tallied.count).map(|most| EndedRun {
+            name: most.name,
+            calls: u64::from(most.count),
+            total,
+        });
         self.commands_processed += total;
         self.run = run;
         self.run.clear();
+        ended
     }
 
     /// The commands that something has happened to.
@@ -213,8 +244,11 @@ mod tests {
         for (number, name) in [(1, "get"), (1, "get"), (4, "set"), (1, "get")] {
             stats.count_call(number, name);
         }
-        stats.end_run(4000);
-        stats.end_run(1000);
+        let ended = stats.end_run(4000, true);
+        assert_eq!(ended, Some(EndedRun { name: "get", calls: 2, total: 4 }));
+        assert_eq!(stats.end_run(1000, true), None);
+        let latency = stats.command(1, "get").latency.as_ref().expect("tracked");
+        assert_eq!((latency.len(), latency.count_at(1000)), (3, 3));
         let seen: Vec<_> = stats.commands().map(|cell| (cell.name, cell.calls, cell.nanoseconds)).collect();
         assert_eq!(seen, [("get", 3, 3000), ("set", 1, 1000)]);
         assert_eq!(stats.commands_processed, 4);

@@ -28,7 +28,6 @@ impl Span {
 }
 
 /// An argument that does not stand among the bytes of its request.
-#[derive(Debug)]
 pub struct Apart {
     /// Which argument it is.
     index: usize,
@@ -36,6 +35,12 @@ pub struct Apart {
     len: u64,
     /// Until it is taken.
     value: Cell<Option<Blob>>,
+}
+
+impl std::fmt::Debug for Apart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "argument {} of {} bytes", self.index, self.len)
+    }
 }
 
 impl Apart {

@@ -230,12 +230,9 @@ impl Parser {
     /// The argument that is awaited, if its length is known and it is not the command's name.
     pub fn awaited_bulk(&self) -> Option<AwaitedBulk> {
         match self.awaited {
-            Awaited::Bulk { len, .. } if !self.args.is_empty() => Some(AwaitedBulk {
-                index: self.args.len(),
-                len: len as u64,
-                at: self.at,
-                name: self.args[0],
-            }),
+            Awaited::Bulk { len, .. } if !self.args.is_empty() => {
+                Some(AwaitedBulk { index: self.args.len(), len: len as u64, at: self.at, name: self.args[0] })
+            }
             _ => None,
         }
     }

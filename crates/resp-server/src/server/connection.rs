@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  socket -> desk.scratch --parse--> desk.batch --execute--> reply -> socket
-//!               |  ^                                           |
-//!               v  |  what is left of an incomplete request    v  what the socket did not take
-//!              query (long: the socket is read into it)      reply (segments)
+//!     |         |  ^                    ^                      |
+//!     |         v  |  what is left of   |                      v  what the socket did not take
+//!     |        query (an incomplete request)                 reply (segments)
+//!     |                                 |
+//!     +-> upload (the pages of a large value)
 //! ```
 //!
-//! 1. A turn reads at most [`SCRATCH`] bytes (or [`LONG_READ`] of a long request), works on its requests for about
-//!    [`TURN_US`], and writes at most [`WRITE_MAX`] bytes; then the others have theirs.
+//! 1. A turn reads at most [`SCRATCH`] bytes (or [`LONG_READ`] of a long request), works on its requests until [`TURN_US`] are
+//!    over, the read included, and writes at most [`WRITE_MAX`] bytes; then the others have theirs. Every turn is timed
+//!    and told to the stall ledger.
 //! 2. All replies of a turn leave with one write. A request alone costs two system calls: a read that did not fill its buffer
 //!    is not followed by another.
 //! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
@@ -16,7 +19,9 @@
 //!    [`LONG_ROOM`].
 //! 5. What a client does not take of its replies stops it being read at [`UNSENT_MAX`]; until then it may go on sending, as a client
 //!    that writes a long pipeline before it reads the first reply does.
-//! 6. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+//! 6. What its writes owe to compaction is paid within the turn, or at the beginning of the next ones: until all is paid, it gets
+//!    nothing else done. So memory stays bounded, and the one who causes the debt waits for it.
+//! 7. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -29,8 +34,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::Shared;
 use super::stream::Stream;
+use super::upload::Upload;
 use crate::dispatch;
-use crate::engine::ClientId;
+use crate::engine::{ClientId, ledger};
 use crate::proto::{Batch, Parser, Reply};
 
 /// Bytes of the buffer that connections read into.
@@ -38,21 +44,19 @@ const SCRATCH: usize = 64 * 1024;
 /// What is kept of an incomplete request goes through the scratch buffer again up to this length. Longer ones stay, and the
 /// socket is read into them.
 const SHORT: usize = 16 * 1024;
-/// Bytes that a turn reads of a long request: 20 to 60 us.
-const LONG_READ: usize = 256 * 1024;
+/// Bytes that a turn reads of a long request: 20 to 60 us, most of it page faults where the memory is fresh.
+const LONG_READ: usize = 128 * 1024;
 /// Bytes by which a long request's buffer may grow beyond what has arrived.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
 const REQUEST_MAX: usize = 1024 * 1024 * 1024;
 /// Requests parsed before they are executed.
 const BATCH_MAX: usize = 128;
-/// Microseconds after which a turn takes no further batch.
-const TURN_US: u64 = 300;
-/// Microseconds that the jobs may take behind a batch to pay what it has made necessary. Writes of small entries owe about as
-/// much time as they took, so a bound on their rounds instead would let them outrun compaction.
-const DEBT_US: u64 = 400;
-/// Bytes that a turn writes.
-const WRITE_MAX: usize = 256 * 1024;
+/// Microseconds after its beginning at which a turn executes nothing more and pays nothing more. What is under way goes on to
+/// its end: some requests, or a step of a job; then comes the write.
+const TURN_US: u64 = 100;
+/// Bytes that a turn writes: about 50 us over the loopback interface.
+const WRITE_MAX: usize = 192 * 1024;
 /// Segments of one write.
 const WRITE_SEGMENTS: usize = 64;
 /// Bytes of replies that wait before they become a segment.
@@ -88,12 +92,18 @@ pub(super) struct Connection {
     parser: Parser,
     /// What arrived and is not executed; begins with a request.
     query: Vec<u8>,
+    /// A large value on its way into its pages; what belongs behind it is not read yet.
+    upload: Option<Box<Upload>>,
     /// Requests at the front of `query` that are parsed and not executed.
     held: Option<Box<Held>>,
     reply: Reply,
     /// Bytes written since the engine was told.
     written: usize,
     phase: Phase,
+    /// Whether it has written, and what that owes to compaction may not be paid yet.
+    ///
+    /// A bound on what a turn pays must not let a debt grow: writes of small entries owe about as much time as they took.
+    owes: bool,
     /// Whether it counts among `shared.unsent`.
     counted_unsent: bool,
 }
@@ -125,7 +135,7 @@ enum Turn {
     Closed,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 256, "an idle connection is small");
+const _: () = assert!(size_of::<Connection>() <= 288, "an idle connection is small");
 
 /// What came of working on bytes.
 struct Worked {
@@ -151,21 +161,38 @@ impl Connection {
             shared,
             parser: Parser::new(),
             query: Vec::new(),
+            upload: None,
             held: None,
             reply: Reply::new(),
             written: 0,
             phase: Phase::Reading,
+            owes: false,
             counted_unsent: false,
         }
     }
 
-    /// Goes on until a turn is over, or until the socket has to be waited for.
+    /// A turn, timed: goes on until it is over, or until the socket has to be waited for.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.shared.engine.borrow_mut().begin_turn(self.shared.clock.ns(), TURN_US);
+        let mut write_room = WRITE_MAX;
+        let polled = self.poll_parts(cx, &mut write_room);
+        let mut engine = self.shared.engine.borrow_mut();
+        let has_written = write_room < WRITE_MAX;
+        if has_written || engine.ledger.has_parts() {
+            let now_ns = self.shared.clock.ns();
+            engine.ledger.part(if has_written { ledger::WRITE } else { ledger::READ }, 1, now_ns);
+            engine.end_turn(now_ns);
+        }
+        polled
+    }
+
+    /// What a turn consists of: send what is left, pay what is owed, receive, work, send.
+    fn poll_parts(&mut self, cx: &mut Context<'_>, write_room: &mut usize) -> Poll<Turn> {
         let mut used_up = false;
         loop {
             let mut waits = false;
             if !self.reply.is_empty() {
-                match self.poll_send(cx) {
+                match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() => return Poll::Ready(Turn::Over),
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Turn::Closed),
@@ -179,7 +206,7 @@ impl Connection {
             if self.reply.len() > UNSENT_MAX {
                 return Poll::Pending;
             }
-            if used_up {
+            if used_up || !self.has_time(*write_room) {
                 return Poll::Ready(Turn::Over);
             }
             used_up = match self.phase {
@@ -195,12 +222,36 @@ impl Connection {
         }
     }
 
+    /// Whether a turn that has not worked yet has time to: sending what was left from before may have taken it, or paying what
+    /// is owed. Reads the clock only if there was any of that.
+    fn has_time(&mut self, write_room: usize) -> bool {
+        if write_room == WRITE_MAX && !self.owes {
+            return true;
+        }
+        let mut engine = self.shared.engine.borrow_mut();
+        if engine.ledger.has_parts() {
+            // It has worked already, and looks whether there is more: nearly always there is not.
+            return !self.owes;
+        }
+        if write_room < WRITE_MAX {
+            engine.ledger.part(ledger::WRITE, 1, self.shared.clock.ns());
+        }
+        if self.owes {
+            let now = self.shared.clock.at(engine.ledger.began_ns());
+            engine.set_now(now);
+            let owed = engine.memory_debt();
+            engine.pay_debt();
+            // A debt that does not shrink cannot be paid now, and does not hold the client up for ever.
+            self.owes = (1..owed).contains(&engine.memory_debt());
+        }
+        !self.owes && !engine.turn_is_over()
+    }
+
     /// Writes what waits, up to the bound of a turn. Ready with all written, or with the bound reached.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut room = WRITE_MAX;
-        while room > 0 && !self.reply.is_empty() {
+    fn poll_send(&mut self, cx: &mut Context<'_>, room: &mut usize) -> Poll<io::Result<()>> {
+        while *room > 0 && !self.reply.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
-            let (count, _) = self.reply.io_slices(&mut slices, room);
+            let (count, _) = self.reply.io_slices(&mut slices, *room);
             let Poll::Ready(sent) = self.stream.poll_write_slices(cx, &slices[..count]) else {
                 self.reply.seal(SEGMENT);
                 return Poll::Pending;
@@ -211,7 +262,7 @@ impl Connection {
             }
             self.reply.advance(sent);
             self.written += sent;
-            room -= sent;
+            *room -= sent;
         }
         if self.reply.is_empty() {
             let memory = self.reply.reclaim();
@@ -224,7 +275,45 @@ impl Connection {
 
     /// Reads once and works on what there is then. Whether the read filled its room, so that more may be there.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.query.len() <= SHORT { self.poll_receive_short(cx) } else { self.poll_receive_long(cx) }
+        match &self.upload {
+            Some(_) => self.poll_receive_upload(cx),
+            None if self.query.len() <= SHORT => self.poll_receive_short(cx),
+            None => self.poll_receive_long(cx),
+        }
+    }
+
+    /// Reads into the pages of a large value.
+    fn poll_receive_upload(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        let shared = Rc::clone(&self.shared);
+        let upload = self.upload.as_mut().expect("there is one");
+        let scratch = &mut shared.desk.borrow_mut().scratch;
+        let engine = &mut *shared.engine.borrow_mut();
+        let received = ready!(upload.poll_receive(cx, &self.stream, &mut engine.keyspace, scratch, LONG_READ))?;
+        if received == 0 {
+            self.phase = Phase::Closing;
+            return Poll::Ready(Ok(false));
+        }
+        engine.set_now(shared.clock.at(engine.ledger.began_ns()));
+        engine.ledger.part(ledger::READ, 1, shared.clock.ns());
+        let waiting = self.query.len();
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, self.reply.own_bytes());
+        if upload.is_whole() {
+            self.parser.put_apart(self.upload.take().and_then(|upload| upload.into_value()));
+        }
+        Poll::Ready(Ok(received >= LONG_READ))
+    }
+
+    /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
+    fn begin_upload(&mut self) {
+        let Some(awaited) = self.parser.awaited_bulk() else { return };
+        let mut engine = self.shared.engine.borrow_mut();
+        let name = awaited.name.of(&self.query);
+        if awaited.len > engine.keyspace.blob_threshold && dispatch::takes_large(name, awaited.index) {
+            let upload = Upload::new(&mut engine.keyspace, awaited.len, &self.query[awaited.at..]);
+            self.query.truncate(awaited.at);
+            self.upload = Some(Box::new(upload));
+        }
     }
 
     /// Reads into the scratch buffer, behind what is kept of an incomplete request.
@@ -253,6 +342,7 @@ impl Connection {
         } else {
             self.query.clear();
             self.query.extend_from_slice(rest);
+            self.begin_upload();
         }
         self.note_phase(&worked);
         Poll::Ready(Ok(filled))
@@ -287,7 +377,9 @@ impl Connection {
         }
         if missing.is_some_and(|missing| received < missing) {
             let mut engine = self.shared.engine.borrow_mut();
-            engine.set_now(self.shared.clock.now());
+            let now = self.shared.clock.at(engine.ledger.began_ns());
+            engine.set_now(now);
+            engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
             engine.note_io(
                 self.client,
                 received,
@@ -317,6 +409,7 @@ impl Connection {
                 query.shrink_to_fit();
             }
             self.query = query;
+            self.begin_upload();
         }
         self.note_phase(&worked);
     }
@@ -332,8 +425,8 @@ impl Connection {
     fn work(&mut self, bytes: &mut [u8], received: usize, batch: &mut Batch, memory: &mut Vec<u8>) -> Worked {
         let shared = Rc::clone(&self.shared);
         let engine = &mut *shared.engine.borrow_mut();
-        let now = shared.clock.now();
-        engine.set_now(now);
+        engine.set_now(shared.clock.at(engine.ledger.began_ns()));
+        let changes_before = engine.keyspace.stats.dirty;
         engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.own_bytes());
         shared.turns.set(shared.turns.get() + 1);
         if self.reply.is_empty() {
@@ -359,12 +452,10 @@ impl Connection {
                 break false;
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
-            if engine.in_debt() {
-                let began = shared.clock.monotonic_us();
-                while engine.in_debt() && shared.clock.monotonic_us() - began < DEBT_US {
-                    engine.run_jobs(false);
-                }
+            if executed.requests > 0 {
+                current.drop_apart();
             }
+            engine.pay_debt();
             if executed.close {
                 self.phase = Phase::Closing;
                 break false;
@@ -382,10 +473,11 @@ impl Connection {
             if taken == bytes.len() {
                 break false;
             }
-            if shared.clock.monotonic_us() - now.monotonic_us > TURN_US {
+            if engine.turn_is_over() {
                 break true;
             }
         };
+        self.owes |= engine.keyspace.stats.dirty != changes_before && engine.memory_debt() > 0;
         if engine.shutdown {
             shared.end.notify_one();
         }
@@ -410,7 +502,16 @@ impl Drop for Connection {
         self.count_unsent(false);
         self.shared.tasks.borrow_mut().remove(&self.client);
         let mut engine = self.shared.engine.borrow_mut();
+        engine.begin_turn(self.shared.clock.ns(), 0);
         engine.note_io(self.client, 0, self.written, 0, 0);
         engine.disconnect(self.client);
+        // Here, where it is timed.
+        self.query = Vec::new();
+        self.upload = None;
+        self.held = None;
+        self.reply = Reply::new();
+        let now_ns = self.shared.clock.ns();
+        engine.ledger.part(ledger::CLOSE, 1, now_ns);
+        engine.end_turn(now_ns);
     }
 }

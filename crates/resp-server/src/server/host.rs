@@ -21,11 +21,16 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         clients_max: clients_max(),
         resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
         cpu_us,
-        clock_ns: || BEGAN.elapsed().as_nanos() as u64,
+        clock_ns,
     }
 }
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The monotonic clock of the process, in nanoseconds. About 30 ns.
+pub(super) fn clock_ns() -> u64 {
+    BEGAN.elapsed().as_nanos() as u64
+}
 
 /// `Linux 6.1.0 x86_64`
 fn operating_system() -> String {

@@ -15,6 +15,8 @@ use super::Shared;
 const TICK: Duration = Duration::from_millis(10);
 /// Between two rounds while nothing does. A key is gone 100 ms after it is due.
 const TICK_ASLEEP: Duration = Duration::from_millis(100);
+/// The search for silent clients, as the stall ledger names it.
+const IDLE_CLIENTS: &str = "idle-clients";
 /// Between two searches for silent clients, in microseconds.
 const IDLE_CLIENTS_US: u64 = 1_000_000;
 
@@ -50,12 +52,25 @@ pub(super) async fn run(shared: Rc<Shared>) {
 /// One bounded round of whatever the engine can usefully do; whether there is more to do.
 fn round(shared: &Shared) -> bool {
     let mut engine = shared.engine.borrow_mut();
-    engine.set_now(shared.clock.now());
-    engine.run_jobs(true)
+    let began_ns = shared.clock.ns();
+    engine.begin_turn(began_ns, 0);
+    engine.set_now(shared.clock.at(began_ns));
+    let more = engine.run_jobs(true);
+    let ended_ns = engine.ledger.mark_ns();
+    engine.end_turn(ended_ns);
+    more
 }
 
 fn end_idle_clients(shared: &Shared) {
-    let silent = shared.engine.borrow_mut().idle_clients();
+    let silent = {
+        let mut engine = shared.engine.borrow_mut();
+        engine.begin_turn(shared.clock.ns(), 0);
+        let silent = engine.idle_clients();
+        let now_ns = shared.clock.ns();
+        engine.ledger.part(IDLE_CLIENTS, 1, now_ns);
+        engine.end_turn(now_ns);
+        silent
+    };
     let tasks = shared.tasks.borrow();
     for client in silent {
         if let Some(task) = tasks.get(&client) {

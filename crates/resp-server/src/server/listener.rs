@@ -1,5 +1,6 @@
 //! Where the server listens, and what an accepted connection is set to.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -14,7 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::connection::{self, Connection};
 use super::stream::Stream;
 use super::{ServerError, Shared};
-use crate::engine::{Peer, Settings};
+use crate::engine::{Peer, Settings, ledger};
 
 /// Probes without an answer after which a silent connection is given up.
 const KEEPALIVE_PROBES: u32 = 3;
@@ -129,23 +130,43 @@ fn bind_unix(path: &str, permissions: u32, backlog: i32) -> io::Result<Socket> {
 pub(super) async fn accept(listener: Listener, shared: Rc<Shared>, keepalive: Duration) {
     let mut complained = false;
     loop {
+        // The turn begins with the call that brings the connection, not with the wait for it.
+        let mut began_ns = 0;
+        let mut begin = || began_ns = shared.clock.ns();
         let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, addr)| {
-                set_up(&stream, keepalive);
-                let laddr = stream.local_addr().map_or_else(|_| String::new(), |laddr| laddr.to_string());
-                let fd = stream.as_raw_fd();
-                (Stream::Tcp(stream), Peer { addr: addr.to_string(), laddr, fd, unix: false })
-            }),
-            Listener::Unix(listener, path) => listener.accept().await.map(|(stream, _)| {
-                let addr = format!("{}:0", path.display());
-                let fd = stream.as_raw_fd();
-                (Stream::Unix(stream), Peer { addr: addr.clone(), laddr: addr, fd, unix: true })
-            }),
+            Listener::Tcp(listener) => {
+                let accepted = poll_fn(|cx| {
+                    begin();
+                    listener.poll_accept(cx)
+                });
+                accepted.await.map(|(stream, addr)| {
+                    set_up(&stream, keepalive);
+                    let laddr = stream.local_addr().map_or_else(|_| String::new(), |laddr| laddr.to_string());
+                    let fd = stream.as_raw_fd();
+                    (Stream::Tcp(stream), Peer { addr: addr.to_string(), laddr, fd, unix: false })
+                })
+            }
+            Listener::Unix(listener, path) => {
+                let accepted = poll_fn(|cx| {
+                    begin();
+                    listener.poll_accept(cx)
+                });
+                accepted.await.map(|(stream, _)| {
+                    let addr = format!("{}:0", path.display());
+                    let fd = stream.as_raw_fd();
+                    (Stream::Unix(stream), Peer { addr: addr.clone(), laddr: addr, fd, unix: true })
+                })
+            }
         };
         match accepted {
             Ok((stream, peer)) => {
                 complained = false;
                 start(stream, peer, &shared);
+                let mut engine = shared.engine.borrow_mut();
+                engine.begin_turn(began_ns, 0);
+                let now_ns = shared.clock.ns();
+                engine.ledger.part(ledger::ACCEPT, 1, now_ns);
+                engine.end_turn(now_ns);
             }
             // The client was gone before we came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

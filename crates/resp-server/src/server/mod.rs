@@ -43,6 +43,7 @@ mod jobs;
 mod listener;
 mod signals;
 mod stream;
+mod upload;
 
 /// Turns between two looks for new events of the system while tasks are ready. tokio's own 61 lets a busy loop look too late.
 const TURNS_PER_LOOK: u32 = 31;
