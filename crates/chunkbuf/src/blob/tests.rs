@@ -25,7 +25,9 @@ fn read(blob: &Blob) -> Vec<u8> {
 
 fn settle(store: &mut Store) {
     while store.step(Budget::STEP, true) {
-        store.audit();
+        if !cfg!(miri) {
+            store.audit();
+        }
     }
     store.audit();
 }
@@ -209,25 +211,28 @@ fn a_slice_is_sent_piece_by_piece() {
 
 #[test]
 fn blobs_of_a_cleared_map_are_freed_in_bounded_steps() {
+    let blobs = if cfg!(miri) { 2 } else { 10 };
     let mut store = store(u64::MAX);
     let map = store.create();
-    for _ in 0..10 {
+    for _ in 0..blobs {
         let mut blob = store.new_blob();
         store.blob_append(&mut blob, &bytes(NODE, 1)).expect("memory is not limited");
         store.attach(map, blob);
     }
-    assert_eq!(store.blob_usage().blobs, 10);
+    assert_eq!(store.blob_usage().blobs, blobs);
     store.drop_map(map);
-    assert_eq!(store.blob_usage(), BlobUsage { blobs: 0, other_handles: 10, page_bytes: 10 * NODE });
+    assert_eq!(store.blob_usage(), BlobUsage { blobs: 0, other_handles: blobs, page_bytes: blobs * NODE });
     let mut steps = 0;
     while store.debt() > 0 {
         let before = page_bytes(&store);
         store.step(Budget::STEP, false);
         assert!(before - page_bytes(&store) <= NODE, "a step frees a node of small pages at most");
-        store.audit();
+        if !cfg!(miri) {
+            store.audit();
+        }
         steps += 1;
     }
-    assert!(steps >= 10);
+    assert!(steps >= blobs);
     assert_eq!(page_bytes(&store), 0);
 }
 
@@ -407,9 +412,11 @@ impl Race {
         let map = store.create();
         let (random, blobs, snapshots) = (Random(seed | 1), Vec::new(), Vec::new());
         let mut race = Race { random, store, map, blobs, upload: None, snapshots, refused: 0 };
-        for _ in 0..operations {
+        for operation in 0..operations {
             race.act();
-            race.check();
+            if !cfg!(miri) || operation % 8 == 0 {
+                race.check();
+            }
         }
         assert!(cfg!(miri) || (race.refused > 0) == (memory_limit < u64::MAX), "the limit is met, if there is one");
         race.snapshots.clear();
