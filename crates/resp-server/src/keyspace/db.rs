@@ -13,11 +13,13 @@
 //! A [`Found`] is good until the next write or look-up that removes an expired key; debug builds check it. Look up all keys
 //! of a command before writing the first.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use chunkbuf::{Key, Location, PutError};
 
 use super::value::{Head, HeadBytes};
-use super::{Event, Keyspace, Millis, StringValue, ValueType, is_past};
+use super::{Event, Keyspace, Millis, Snapshot, StringValue, ValueType, is_past};
 use crate::proto::{CommandError, Reply};
 
 /// The longest key in bytes.
@@ -223,6 +225,74 @@ impl Db<'_> {
         let stored = self.stored(&found, head.as_slice().len());
         self.put_stored(&found, &head, stored, suffix)?;
         Ok(old_len + suffix.len())
+    }
+
+    /// Writes bytes into the string that was found, or into a new one, from byte `offset` on; what lies between its end and the
+    /// offset becomes zeros. Its expiry stays. Returns its length then. A failed call changes nothing.
+    pub fn write_range(&mut self, found: Found<'_>, offset: usize, bytes: &[u8]) -> Result<usize, CommandError> {
+        const ZEROS: &[u8] = &[0; 16 * 1024];
+        let old_len = self.string(&found)?.map_or(0, |value| value.len());
+        let end = offset + bytes.len();
+        if let Some(Place { location, head }) = found.place
+            && end <= old_len
+        {
+            let map = self.map();
+            if self.keyspace.store.write_in_place(map, found.stored_key(), location, head.len + offset, bytes) {
+                self.keyspace.writes += 1;
+                return Ok(old_len);
+            }
+        }
+        let old = self.snapshot(&found, 0..old_len)?.unwrap_or_default();
+        let head = HeadBytes::new(found.expires(), ValueType::String);
+        let mut parts = vec![head.as_slice()];
+        parts.extend(old.pieces(0..offset.min(old_len)));
+        let gap = offset.saturating_sub(old_len);
+        parts.extend(std::iter::repeat_n(ZEROS, gap / ZEROS.len()));
+        parts.push(&ZEROS[..gap % ZEROS.len()]);
+        parts.push(bytes);
+        parts.extend(old.pieces(end.min(old_len)..old_len));
+        self.put(&found, &head, &parts)?;
+        Ok(end.max(old_len))
+    }
+
+    /// A range of the string that was found, apart from the store; `None` if nothing was. The range is within the string.
+    pub fn snapshot(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Option<Snapshot>, CommandError> {
+        let Some(value) = self.string(found)? else {
+            return Ok(None);
+        };
+        if range.len() < BY_REFERENCE_BYTES {
+            let mut bytes = Vec::with_capacity(range.len());
+            value.pieces(range).for_each(|piece| bytes.extend_from_slice(piece));
+            return Ok(Some(Snapshot::from(bytes)));
+        }
+        let place = found.place.expect("its value was just read");
+        let range = place.head.len + range.start..place.head.len + range.end;
+        let map = self.map();
+        Ok(Some(Snapshot::new(self.keyspace.store.pin(map, found.stored_key(), place.location, range))))
+    }
+
+    /// Replies with a range of the string that was found, or null: small ones copied, large ones by reference. Whether it was
+    /// there. The range is within the string.
+    pub fn reply_range(
+        &mut self,
+        found: &Found<'_>,
+        range: Range<usize>,
+        reply: &mut Reply,
+    ) -> Result<bool, CommandError> {
+        let Some(value) = self.string(found)? else {
+            reply.null();
+            return Ok(false);
+        };
+        if range.len() < BY_REFERENCE_BYTES {
+            reply.bulk_pieces(range.len(), value.pieces(range));
+        } else {
+            let place = found.place.expect("its value was just read");
+            let stored = place.head.len + range.start..place.head.len + range.end;
+            let map = self.map();
+            let pieces = self.keyspace.store.pin(map, found.stored_key(), place.location, stored);
+            reply.bulk_by_reference(range.len(), pieces.into_iter());
+        }
+        Ok(true)
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The value's

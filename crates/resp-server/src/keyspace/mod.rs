@@ -3,6 +3,7 @@
 //! * [`db`]: one database, as a handler sees it.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
+//! * [`snapshot`]: bytes of a string apart from the store.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
 //!
 //! Invariants:
@@ -16,6 +17,7 @@ mod db;
 mod event;
 mod expiry;
 mod memory;
+mod snapshot;
 mod value;
 
 use chunkbuf::{Location, MapId, Store};
@@ -23,6 +25,7 @@ use chunkbuf::{Location, MapId, Store};
 pub use db::{Db, Found, StringApart, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
+pub use snapshot::Snapshot;
 pub use value::{StringEncoding, StringValue, ValueType};
 
 use expiry::Wheel;

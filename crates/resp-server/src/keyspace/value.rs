@@ -10,6 +10,8 @@
 //! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
 //! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
 
+use std::ops::Range;
+
 use chunkbuf::{Entry, Slices, UserFlags};
 
 use super::Millis;
@@ -213,6 +215,19 @@ impl<'a> StringValue<'a> {
     /// Its bytes, in place.
     pub fn bytes(&self) -> Slices<'a> {
         self.bytes
+    }
+
+    /// The bytes of a range of it in order, in pieces of which none is empty.
+    ///
+    /// # Panics
+    /// When the range is not within the value.
+    pub fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.bytes.slice(range).pieces()
+    }
+
+    /// The byte at `at`, which is within the value. O(1).
+    pub fn byte(&self, at: usize) -> u8 {
+        self.pieces(at..at + 1).next().expect("one byte is one piece")[0]
     }
 
     /// The value as an integer, if it reads as one. O(1).
