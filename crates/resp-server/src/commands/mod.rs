@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
 //! | [`string`] | strings, and the numbers that strings hold |
+//! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
+//! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS, BITOP ... |
+//! | [`bitfield`] | BITFIELD: integers of any width in a string |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
@@ -12,6 +15,8 @@
 //! | [`spec`] | what a row is |
 
 mod arguments;
+pub mod bitfield;
+pub mod bitmap;
 pub mod command;
 pub mod connection;
 pub mod expire;
@@ -19,6 +24,7 @@ pub mod generic;
 pub mod server;
 pub mod spec;
 pub mod string;
+pub mod string_range;
 pub mod syntax;
 
 #[cfg(test)]
@@ -29,8 +35,17 @@ pub use spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group,
 use crate::proto::Reply;
 
 /// Every command: the lists of the families, one after another.
-pub const COMMANDS: &[&[&CommandSpec]] =
-    &[connection::COMMANDS, server::COMMANDS, command::COMMANDS, string::COMMANDS, generic::COMMANDS, expire::COMMANDS];
+pub const COMMANDS: &[&[&CommandSpec]] = &[
+    connection::COMMANDS,
+    server::COMMANDS,
+    command::COMMANDS,
+    string::COMMANDS,
+    string_range::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    generic::COMMANDS,
+    expire::COMMANDS,
+];
 
 /// All commands in the order of the table, without subcommands.
 pub fn all() -> impl Iterator<Item = &'static CommandSpec> {
@@ -69,7 +84,7 @@ pub(crate) fn reply_help(reply: &mut Reply, container: &str, lines: &[&str]) {
 mod tests {
     use super::*;
 
-    /// What Redis 7.4 says of the commands that we have: name, arity, since, group, flags, named categories, tips.
+    /// What Redis 7.4 (for MSETEX, 8.4) says of the commands that we have: name, arity, since, group, flags, named categories, tips.
     const REDIS: &str = include_str!("../../tests/data/commands.csv");
 
     /// Our rows with their full names, subcommands included.
