@@ -140,6 +140,17 @@ impl Chunk {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size.bytes() as usize) }
     }
 
+    /// All its bytes, to write; for pages of blobs, which are never pinned.
+    ///
+    /// # Panics
+    /// When the chunk was ever pinned.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        assert!(!self.pinned, "a blob's pages are never pinned");
+        // SAFETY: soundness 1 and 2: mapped and initialised; `&mut self` is the only access, as there is no pin.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size.bytes() as usize) }
+    }
+
     /// Asks the processor to load the cache line of byte `at`; does nothing where it cannot be asked. Unlike a read it waits
     /// for nothing, so that many of them overlap: a step over 28-byte entries takes a third of the time with it.
     #[inline]

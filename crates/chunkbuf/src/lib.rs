@@ -41,6 +41,7 @@
 //! # Ok::<(), chunkbuf::PutError>(())
 //! ```
 
+pub mod blob;
 pub mod buffer;
 pub mod chunk;
 pub mod compaction;
@@ -53,6 +54,7 @@ pub mod sizing;
 pub mod store;
 pub mod usage;
 
+pub use blob::{BLOB_THRESHOLD, Blob, BlobId, BlobSlice, BlobUsage};
 pub use buffer::{Pieces, Slices};
 pub use compaction::Budget;
 pub use entry::{KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};

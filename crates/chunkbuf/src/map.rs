@@ -7,6 +7,7 @@
 //! Every write is in two halves: first everything that can fail (room in the index, chunks for the entry), then everything that
 //! cannot. So a put that fails changes nothing.
 
+use crate::blob::Table;
 use crate::buffer::RawEntry;
 use crate::compaction::{LOG_LEN_MAX, Log};
 use crate::entry::{Flags, Header, KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
@@ -19,6 +20,8 @@ use crate::store::{Key, PutError};
 pub(crate) struct Map {
     pub(crate) index: Index,
     pub(crate) log: Log,
+    /// Large values, which entries refer to.
+    pub(crate) blobs: Table,
 }
 
 /// How a put changed the books: bytes that became live, and live ones that died.
@@ -30,7 +33,7 @@ pub(crate) struct Changed {
 
 impl Map {
     pub(crate) fn new() -> Map {
-        Map { index: Index::new(), log: Log::new() }
+        Map { index: Index::new(), log: Log::new(), blobs: Table::default() }
     }
 
     /// Where the key's entry stands.

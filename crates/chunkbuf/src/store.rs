@@ -8,12 +8,15 @@
 //! in bounded steps. A caller that steps what it owes keeps memory under `live / target utilisation`; one that also steps when
 //! it is idle gets it nearer to `live`.
 
+mod blobs;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
+use crate::blob::{BlobUsage, Blobs, Table};
 use crate::buffer::{Buffer, RawEntry, Slices};
 use crate::compaction::{Budget, Progress, Workshop};
 use crate::entry::UserFlags;
@@ -140,6 +143,8 @@ pub struct Usage {
     pub pool: PoolUsage,
     /// The indexes.
     pub index: IndexUsage,
+    /// Large values on pages of their own.
+    pub blobs: BlobUsage,
     /// Bytes of entries written by puts.
     pub written_bytes: u64,
     /// Bytes of entries copied by passes.
@@ -165,6 +170,10 @@ const GARBAGE_CHUNKS: usize = 8;
 const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
+/// Blobs of a cleared map that a step gives up.
+const GARBAGE_BLOBS: usize = 64;
+/// Pages of blobs that a step gives back, 200 ns each, and those of a node more.
+const BLOB_PAGES: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.
@@ -182,6 +191,7 @@ pub struct Store {
     hasher: SipHasher13,
     pool: Pool,
     memory: IndexMemory,
+    blobs: Blobs,
     maps: Vec<Option<Map>>,
     free_ids: Vec<u32>,
     garbage: VecDeque<Garbage>,
@@ -202,13 +212,14 @@ pub struct Store {
 
 /// What is left of a cleared map.
 struct Garbage {
+    blobs: Table,
     buffers: Vec<Buffer>,
     index: Remains,
 }
 
 impl Garbage {
     fn is_empty(&self) -> bool {
-        self.buffers.is_empty() && self.index.is_empty()
+        self.blobs.is_empty() && self.buffers.is_empty() && self.index.is_empty()
     }
 }
 
@@ -221,6 +232,7 @@ impl Store {
             hasher: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
             pool: Pool::new(options.memory_limit),
             memory: IndexMemory::new(),
+            blobs: Blobs::default(),
             maps: Vec::new(),
             free_ids: Vec::new(),
             garbage: VecDeque::new(),
@@ -288,7 +300,8 @@ impl Store {
 
     /// Empties a map. O(1); its memory is given back by steps.
     pub fn clear(&mut self, map: MapId) {
-        let Map { mut index, log } = std::mem::replace(self.map_mut(map), Map::new());
+        let Map { mut index, log, mut blobs } = std::mem::replace(self.map_mut(map), Map::new());
+        blobs.discard(&mut self.blobs);
         let usage = log.usage();
         self.live_bytes -= usage.live_bytes;
         self.unlive_bytes -= usage.unlive_bytes();
@@ -297,7 +310,7 @@ impl Store {
         }
         let mut buffers = log.into_buffers();
         buffers.retain(|buffer| buffer.usage().chunks > 0);
-        let garbage = Garbage { buffers, index: index.clear() };
+        let garbage = Garbage { blobs, buffers, index: index.clear() };
         if !garbage.is_empty() {
             self.garbage.push_back(garbage);
         }
@@ -481,13 +494,14 @@ impl Store {
     /// [`step`](Store::step) has something to do.
     pub fn debt(&self) -> u64 {
         let warm = self.pool.usage().warm_bytes.saturating_sub(self.warm_to_keep(false));
-        self.debt as u64 + warm + u64::from(!self.garbage.is_empty())
+        self.debt as u64 + warm + u64::from(!self.garbage.is_empty() || self.blobs.in_debt())
     }
 
     /// Does what is owed, or with `idle` anything that makes memory tighter, up to the budget. Returns whether there is more.
     pub fn step(&mut self, budget: Budget, idle: bool) -> bool {
         self.pool.sweep_limbo(GARBAGE_CHUNKS);
         let mut more = self.free_garbage();
+        more |= self.blobs.free_some(&mut self.pool, BLOB_PAGES);
         if self.compacting.is_none() {
             let target = if idle { IDLE_UTILISATION } else { self.busy_target() };
             if self.wants_pass(target) {
@@ -523,6 +537,7 @@ impl Store {
                 .sum(),
             pool: self.pool.usage(),
             index: self.memory.usage(),
+            blobs: self.blobs.usage(),
             written_bytes: self.written_bytes,
             copied_bytes: self.copied_bytes,
             passes: self.passes,
@@ -541,6 +556,11 @@ impl Store {
         (self.pool.usage().held_bytes, self.memory.usage().page_bytes)
     }
 
+    /// The books of blobs. O(1).
+    pub fn blob_usage(&self) -> BlobUsage {
+        self.blobs.usage()
+    }
+
     /// Bytes of live entries of all maps. O(1).
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes
@@ -553,12 +573,18 @@ impl Store {
         for map in self.maps.iter().flatten() {
             map.audit(&self.memory, |key| self.hasher.hash(key));
         }
+        let maps = self.maps.iter().flatten();
+        self.blobs.audit(maps.map(|map| &map.blobs), self.garbage.iter().map(|garbage| &garbage.blobs));
         let usage = self.usage();
         assert_eq!(self.live_bytes, usage.log.live_bytes, "live bytes are counted with every change");
         assert_eq!(self.unlive_bytes, usage.log.unlive_bytes(), "dead bytes are counted with every change");
         assert_eq!(
             usage.pool.used_bytes,
-            usage.log.chunk_bytes + usage.garbage_bytes + usage.pool.limbo_bytes + usage.index.page_bytes,
+            usage.log.chunk_bytes
+                + usage.garbage_bytes
+                + usage.pool.limbo_bytes
+                + usage.index.page_bytes
+                + usage.blobs.page_bytes,
             "chunks in the pool's books are chunks held by somebody"
         );
         let in_pass = self.maps.iter().flatten().filter(|map| map.log.in_pass()).count();
@@ -686,6 +712,9 @@ impl Store {
     fn free_garbage(&mut self) -> bool {
         for _ in 0..GARBAGE_MAPS {
             let Some(garbage) = self.garbage.front_mut() else { return false };
+            if !garbage.blobs.discard_some(GARBAGE_BLOBS) {
+                break;
+            }
             if let Some(buffer) = garbage.buffers.last_mut() {
                 let is_gone = buffer.discard(&mut self.pool, GARBAGE_CHUNKS);
                 if is_gone {
@@ -777,6 +806,7 @@ impl Drop for Store {
             }
         }
         while self.free_garbage() {}
+        while self.blobs.free_some(&mut self.pool, usize::MAX) {}
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bits::count::Count;
 use crate::bits::operator::{Combine, Operator};
 use crate::bits::position::Position;
 use crate::bits::{bytes_of, covered, from_its_first_byte};
-use crate::keyspace::{Db, Event, Found, Snapshot, Ttl};
+use crate::keyspace::{Db, Event, Found, Snapshot, Ttl, Value};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 
@@ -228,8 +228,6 @@ const BITOP: CommandSpec = CommandSpec {
 };
 
 fn bitop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    /// The result comes in windows of so many bytes, which stay in the processor's cache.
-    const WINDOW_BYTES: usize = 16 * 1024;
     let operator = Operator::named(args.at(1)).ok_or(CommandError::Syntax)?;
     if operator == Operator::Not && args.len() != 4 {
         return Err(CommandError::text_static("ERR BITOP NOT must be called with a single source key."));
@@ -246,24 +244,41 @@ fn bitop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         let len = db.string(&found)?.map_or(0, |value| value.len());
         sources.push(db.snapshot(&found, 0..len)?.unwrap_or_default());
     }
-    let mut combine = Combine::new(operator, sources);
-    let mut result = vec![0; combine.result_len()];
-    for window in result.chunks_mut(WINDOW_BYTES) {
-        let filled = combine.step(window);
-        debug_assert_eq!(filled, window.len(), "the result is as long as announced");
-    }
-    // The sources first: a chunk that is pinned would not be written in place.
-    drop(combine);
-    let key = args.at(2);
-    let found = db.find(key);
-    if !result.is_empty() {
-        db.set(found, &result, Ttl::Clear)?;
+    let combine = Combine::new(operator, sources);
+    let (key, len) = (args.at(2), combine.result_len());
+    if len > 0 {
+        store_combined(db, key, combine)?;
         db.changed(key, Event::Set);
-    } else if db.remove(found) {
-        db.changed(key, Event::Del);
+    } else {
+        let found = db.find(key);
+        if db.remove(found) {
+            db.changed(key, Event::Del);
+        }
     }
-    reply.count(result.len());
+    reply.count(len);
     Ok(Flow::Done)
+}
+
+/// Sets the result, window by window if it is long. A failed call changes nothing.
+fn store_combined(db: &mut Db<'_>, key: &[u8], mut combine: Combine) -> Result<(), CommandError> {
+    /// A window stays in the processor's cache.
+    const WINDOW_BYTES: usize = 16 * 1024;
+    let len = combine.result_len();
+    let mut window = vec![0; len.min(WINDOW_BYTES)];
+    let mut filled = combine.step(&mut window);
+    if filled == len {
+        // The sources first: a chunk that is pinned would not be written in place.
+        drop(combine);
+        let found = db.find(key);
+        return db.set(found, &window, Ttl::Clear);
+    }
+    let mut result = db.new_blob();
+    while filled > 0 {
+        db.blob_append(&mut result, &window[..filled])?;
+        filled = combine.step(&mut window);
+    }
+    let found = db.find(key);
+    db.set_value(found, Value::Blob(result), Ttl::Clear)
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ const COPY: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Copies what a key holds to another key, with its time to live.",
         since: "6.2.0",
-        complexity: "O(N) in the length of the value.",
+        complexity: "O(N) in the length of the value up to 64 KiB, then O(1).",
         syntax: "source destination [DB destination-db] [REPLACE]",
         acl: &[AclCategory::Keyspace],
         ..Doc::of(Group::Generic)

@@ -5,7 +5,7 @@ use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, 
 use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
-use crate::text::long_double::LongDouble;
+use crate::text::long_double::{self, LongDouble};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[
@@ -641,7 +641,11 @@ fn incrbyfloat(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.find(key);
     let mut text = Vec::new();
     let old = match db.string(&found)? {
-        Some(value) => LongDouble::parse(value.bytes().as_slice(&mut text)),
+        Some(value) if value.len() > long_double::TEXT_MAX => None,
+        Some(value) => {
+            value.copy_range(0..value.len(), &mut text);
+            LongDouble::parse(&text)
+        }
         None => Some(LongDouble::ZERO),
     };
     let increment = LongDouble::parse(args.at(2));
@@ -669,7 +673,7 @@ const APPEND: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Adds bytes to the end of a string.",
         since: "2.0.0",
-        complexity: "O(N) in the length of the string.",
+        complexity: "O(N) in the length of the string up to 64 KiB, then O(N) in what is added.",
         syntax: "key value",
         ..Doc::of(Group::String)
     },

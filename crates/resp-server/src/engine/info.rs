@@ -118,7 +118,7 @@ fn clients(engine: &Engine, lines: &mut Lines) {
 }
 
 fn memory(engine: &Engine, lines: &mut Lines) {
-    let dataset = engine.keyspace.store.live_bytes();
+    let dataset = engine.keyspace.store.live_bytes() + engine.keyspace.store.blob_usage().page_bytes;
     let used = engine.memory_used();
     let peak = engine.stats.memory_peak_bytes.max(used);
     let resident = (engine.host.resident_bytes)();
@@ -143,9 +143,10 @@ fn chunkbuf(engine: &Engine, lines: &mut Lines) {
     let usage = engine.keyspace.store.usage();
     let (log, pool, index) = (usage.log, usage.pool, usage.index);
     let index_bytes = index.page_bytes + index.header_bytes + index.directory_bytes;
+    let live_bytes = log.live_bytes + index_bytes + usage.blobs.page_bytes;
     lines.field("chunkbuf_chunk_size_p", engine.settings.chunk_size_p);
     lines.field("chunkbuf_target_utilisation", engine.settings.target_utilisation);
-    lines.field("chunkbuf_utilisation", format_args!("{:.4}", ratio(log.live_bytes + index_bytes, usage.held_bytes())));
+    lines.field("chunkbuf_utilisation", format_args!("{:.4}", ratio(live_bytes, usage.held_bytes())));
     // The entries: what they are, and the chunks they lie on.
     lines.field("chunkbuf_live_bytes", log.live_bytes);
     lines.field("chunkbuf_tombstoned_bytes", log.tombstoned_bytes);
@@ -154,6 +155,10 @@ fn chunkbuf(engine: &Engine, lines: &mut Lines) {
     lines.field("chunkbuf_chunk_bytes", log.chunk_bytes);
     lines.field("chunkbuf_chunks", log.chunks);
     lines.field("chunkbuf_garbage_bytes", usage.garbage_bytes);
+    // Large values: how many, who else refers to them (replies, uploads), and their pages, whoever does.
+    lines.field("chunkbuf_blobs", usage.blobs.blobs);
+    lines.field("chunkbuf_blob_references", usage.blobs.other_handles);
+    lines.field("chunkbuf_blob_bytes", usage.blobs.page_bytes);
     // Compaction.
     lines.field("chunkbuf_passes", usage.passes);
     lines.field("chunkbuf_in_pass", u8::from(usage.in_pass));

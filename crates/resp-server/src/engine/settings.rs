@@ -42,6 +42,8 @@ pub struct Settings {
     pub chunk_size_p: f64,
     /// The live share of the store's memory below which compaction starts.
     pub target_utilisation: f64,
+    /// Strings longer than this many bytes are kept as blobs, on pages of their own.
+    pub blob_threshold: u64,
     /// How much is logged.
     pub loglevel: LogLevel,
     /// Path of the log; empty: standard output.
@@ -110,6 +112,7 @@ impl Default for Settings {
             maxmemory: 0,
             chunk_size_p: 0.75,
             target_utilisation: 0.83,
+            blob_threshold: chunkbuf::BLOB_THRESHOLD,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
         }
@@ -195,6 +198,11 @@ pub const SETTINGS: &[Setting] = &[
     row("maxmemory-policy", AnyTime, Fixed("noeviction", "eviction is not available in this version")),
     row("chunk-size-p", AnyTime, Number(0.0, 1.0, |s| s.chunk_size_p, |s, v| s.chunk_size_p = v)),
     row("target-utilisation", AnyTime, Number(0.5, 0.95, |s| s.target_utilisation, |s, v| s.target_utilisation = v)),
+    row(
+        "blob-threshold",
+        AnyTime,
+        Integer(Memory, 1 << 10, 1 << 20, |s| s.blob_threshold.into(), |s, v| s.blob_threshold = v as u64),
+    ),
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
     row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),

@@ -13,19 +13,14 @@
 //! A [`Found`] is good until the next write or look-up that removes an expired key; debug builds check it. Look up all keys
 //! of a command before writing the first.
 
-use std::ops::Range;
-
-use bytes::Bytes;
-use chunkbuf::{Key, Location, PutError};
+use chunkbuf::{BlobId, Key, Location, PutError};
 
 use super::value::{Head, HeadBytes};
-use super::{Event, Keyspace, Millis, Snapshot, StringValue, ValueType, is_past};
-use crate::proto::{CommandError, Reply};
+use super::{Event, Keyspace, Millis, ValueType, is_past};
+use crate::proto::CommandError;
 
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 65_535;
-/// Values from this size on are not copied into a reply, or into another entry by way of a scratch buffer, but referred to.
-const BY_REFERENCE_BYTES: usize = 16 * 1024;
 
 /// One database of the keyspace, at the time of the current batch.
 pub struct Db<'a> {
@@ -39,15 +34,15 @@ pub struct Db<'a> {
 pub struct Found<'k> {
     /// `None` if the key is longer than any key can be; then it is not there.
     key: Option<Key<'k>>,
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// The keyspace's `writes` at the time.
     writes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    location: Location,
-    head: Head,
+pub(super) struct Place {
+    pub(super) location: Location,
+    pub(super) head: Head,
 }
 
 /// What happens to a key's time to live when its value is set.
@@ -59,6 +54,18 @@ pub enum Ttl {
     Clear,
     /// The key expires at this time, which is not past.
     At(Millis),
+}
+
+impl Ttl {
+    /// When the key expires then, if it expired at `old`.
+    #[inline]
+    pub(super) fn expires(self, old: Option<Millis>) -> Option<Millis> {
+        match self {
+            Ttl::Keep => old,
+            Ttl::Clear => None,
+            Ttl::At(at) => Some(at),
+        }
+    }
 }
 
 impl Found<'_> {
@@ -74,9 +81,15 @@ impl Found<'_> {
         self.place?.head.expires
     }
 
+    /// The blob that the entry names, if it does.
+    #[inline]
+    pub(super) fn blob(&self) -> Option<BlobId> {
+        self.place?.head.blob
+    }
+
     /// The key that was found or written: not one that is longer than any can be.
     #[inline]
-    fn stored_key(&self) -> &Key<'_> {
+    pub(super) fn stored_key(&self) -> &Key<'_> {
         self.key.as_ref().expect("a key in the store has a length that it may have")
     }
 
@@ -127,176 +140,8 @@ impl Db<'_> {
         found
     }
 
-    /// The string that was found, `None` if nothing was, an error if it is of another type.
-    #[inline]
-    pub fn string(&self, found: &Found<'_>) -> Result<Option<StringValue<'_>>, CommandError> {
-        self.check(found);
-        let Some(Place { location, head }) = found.place else {
-            return Ok(None);
-        };
-        if head.value_type != ValueType::String {
-            return Err(CommandError::WrongType);
-        }
-        let value = self.keyspace.store.entry(self.map(), location).value;
-        let value = match head.len {
-            0 => value,
-            skip => value.slice(skip..value.len()),
-        };
-        Ok(Some(StringValue::new(value)))
-    }
-
-    /// Replies with the string that was found, or null: small ones copied, large ones by reference. Whether it was there.
-    #[inline]
-    pub fn reply_string(&mut self, found: &Found<'_>, reply: &mut Reply) -> Result<bool, CommandError> {
-        let Some(value) = self.string(found)? else {
-            reply.null();
-            return Ok(false);
-        };
-        let len = value.len();
-        if len < BY_REFERENCE_BYTES {
-            let bytes = value.bytes();
-            match bytes.contiguous() {
-                Some(bytes) => reply.bulk(bytes),
-                None => reply.bulk_pieces(len, bytes.pieces()),
-            }
-        } else {
-            let place = found.place.expect("its value was just read");
-            let range = place.head.len..place.head.len + len;
-            let map = self.map();
-            let pieces = self.keyspace.store.pin(map, found.stored_key(), place.location, range);
-            reply.bulk_by_reference(len, pieces.into_iter());
-        }
-        Ok(true)
-    }
-
-    /// The string that was found, apart from the store: for a command that replies with it after a write that may fail.
-    pub fn string_apart(&mut self, found: &Found<'_>) -> Result<Option<StringApart>, CommandError> {
-        if self.string(found)?.is_none() {
-            return Ok(None);
-        }
-        let skip = found.place.map_or(0, |place| place.head.len);
-        Ok(Some(StringApart(self.stored(found, skip))))
-    }
-
-    /// Replies with a string that was set apart, or null.
-    pub fn reply_apart(&mut self, value: Option<StringApart>, reply: &mut Reply) {
-        match value {
-            None => reply.null(),
-            Some(StringApart(Stored::Copied(bytes))) => {
-                reply.bulk(&bytes);
-                self.keep_scratch(bytes);
-            }
-            Some(StringApart(Stored::Pinned(pieces))) => {
-                let len = pieces.iter().map(Bytes::len).sum();
-                reply.bulk_by_reference(len, pieces.into_iter());
-            }
-        }
-    }
-
-    /// Sets a string. A failed call changes nothing.
-    ///
-    /// Over a value of the same length it is written in place: no bytes die, nothing has to be compacted.
-    #[inline]
-    pub fn set(&mut self, found: Found<'_>, value: &[u8], ttl: Ttl) -> Result<(), CommandError> {
-        let old = found.expires();
-        let new = match ttl {
-            Ttl::Keep => old,
-            Ttl::Clear => None,
-            Ttl::At(at) => Some(at),
-        };
-        let head = HeadBytes::new(new, ValueType::String);
-        if new == old && self.overwrite(&found, value) {
-            return Ok(());
-        }
-        let parts = [head.as_slice(), value];
-        let parts = if new.is_none() { &parts[1..] } else { &parts };
-        self.put(&found, &head, parts)
-    }
-
-    /// Appends to the string that was found, or sets it; its length then. A failed call changes nothing.
-    /// O(length) while values lie in one piece.
-    pub fn append(&mut self, found: Found<'_>, suffix: &[u8]) -> Result<usize, CommandError> {
-        let Some(value) = self.string(&found)? else {
-            self.set(found, suffix, Ttl::Keep)?;
-            return Ok(suffix.len());
-        };
-        let (old_len, expires) = (value.len(), found.expires());
-        let head = HeadBytes::new(expires, ValueType::String);
-        let stored = self.stored(&found, head.as_slice().len());
-        self.put_stored(&found, &head, stored, suffix)?;
-        Ok(old_len + suffix.len())
-    }
-
-    /// Writes bytes into the string that was found, or into a new one, from byte `offset` on; what lies between its end and the
-    /// offset becomes zeros. Its expiry stays. Returns its length then. A failed call changes nothing.
-    pub fn write_range(&mut self, found: Found<'_>, offset: usize, bytes: &[u8]) -> Result<usize, CommandError> {
-        const ZEROS: &[u8] = &[0; 16 * 1024];
-        let old_len = self.string(&found)?.map_or(0, |value| value.len());
-        let end = offset + bytes.len();
-        if let Some(Place { location, head }) = found.place
-            && end <= old_len
-        {
-            let map = self.map();
-            if self.keyspace.store.write_in_place(map, found.stored_key(), location, head.len + offset, bytes) {
-                self.keyspace.writes += 1;
-                return Ok(old_len);
-            }
-        }
-        let old = self.snapshot(&found, 0..old_len)?.unwrap_or_default();
-        let head = HeadBytes::new(found.expires(), ValueType::String);
-        let mut parts = vec![head.as_slice()];
-        parts.extend(old.pieces(0..offset.min(old_len)));
-        let gap = offset.saturating_sub(old_len);
-        parts.extend(std::iter::repeat_n(ZEROS, gap / ZEROS.len()));
-        parts.push(&ZEROS[..gap % ZEROS.len()]);
-        parts.push(bytes);
-        parts.extend(old.pieces(end.min(old_len)..old_len));
-        self.put(&found, &head, &parts)?;
-        Ok(end.max(old_len))
-    }
-
-    /// A range of the string that was found, apart from the store; `None` if nothing was. The range is within the string.
-    pub fn snapshot(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Option<Snapshot>, CommandError> {
-        let Some(value) = self.string(found)? else {
-            return Ok(None);
-        };
-        if range.len() < BY_REFERENCE_BYTES {
-            let mut bytes = Vec::with_capacity(range.len());
-            value.pieces(range).for_each(|piece| bytes.extend_from_slice(piece));
-            return Ok(Some(Snapshot::from(bytes)));
-        }
-        let place = found.place.expect("its value was just read");
-        let range = place.head.len + range.start..place.head.len + range.end;
-        let map = self.map();
-        Ok(Some(Snapshot::new(self.keyspace.store.pin(map, found.stored_key(), place.location, range))))
-    }
-
-    /// Replies with a range of the string that was found, or null: small ones copied, large ones by reference. Whether it was
-    /// there. The range is within the string.
-    pub fn reply_range(
-        &mut self,
-        found: &Found<'_>,
-        range: Range<usize>,
-        reply: &mut Reply,
-    ) -> Result<bool, CommandError> {
-        let Some(value) = self.string(found)? else {
-            reply.null();
-            return Ok(false);
-        };
-        if range.len() < BY_REFERENCE_BYTES {
-            reply.bulk_pieces(range.len(), value.pieces(range));
-        } else {
-            let place = found.place.expect("its value was just read");
-            let stored = place.head.len + range.start..place.head.len + range.end;
-            let map = self.map();
-            let pieces = self.keyspace.store.pin(map, found.stored_key(), place.location, stored);
-            reply.bulk_by_reference(range.len(), pieces.into_iter());
-        }
-        Ok(true)
-    }
-
-    /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The value's
-    /// bytes are copied only if there was no expiry, or none is to be.
+    /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
+    /// in its entry are copied only if there was no expiry, or none is to be; those of a blob never.
     pub fn set_expiry(&mut self, found: Found<'_>, expires: Option<Millis>) -> Result<bool, CommandError> {
         let Some(Place { location, head: old }) = found.place else {
             return Ok(false);
@@ -305,7 +150,7 @@ impl Db<'_> {
         if old.expires == expires {
             return Ok(true);
         }
-        let head = HeadBytes::new(expires, old.value_type);
+        let head = HeadBytes::new(expires, old.value_type, old.blob);
         let map = self.map();
         if old.len == head.as_slice().len()
             && old.expires.is_some()
@@ -314,7 +159,11 @@ impl Db<'_> {
             self.written(&found, expires);
             return Ok(true);
         }
-        let stored = self.stored(&found, old.len);
+        if old.blob.is_some() {
+            self.put(&found, &head, &[head.as_slice()])?;
+            return Ok(true);
+        }
+        let stored = self.stored(&found, 0..self.value_len(location, &old));
         self.put_stored(&found, &head, stored, b"")?;
         Ok(true)
     }
@@ -327,17 +176,22 @@ impl Db<'_> {
         };
         let map = self.map();
         self.keyspace.store.remove_at(map, &key, place.location);
+        self.keyspace.release(map, place.head.blob);
         self.keyspace.writes += 1;
         self.keyspace.databases[self.index].account(place.head.expires, None);
         true
     }
 
     /// Puts what `source` holds, its expiry included, at `target`, which was looked up in database `target_db`. A failed call
-    /// changes nothing. The source must be there.
+    /// changes nothing. The source must be there. A blob is shared, not copied.
     pub fn copy(&mut self, source: &Found<'_>, target_db: usize, target: &Found<'_>) -> Result<(), CommandError> {
         let place = source.place.expect("the caller has found the source");
-        let head = HeadBytes::new(place.head.expires, place.head.value_type);
-        let stored = self.stored(source, place.head.len);
+        if let Some(id) = place.head.blob {
+            let blob = self.keyspace.store.blob(self.map(), id).clone();
+            return self.keyspace.db(target_db).put_blob(target, place.head.expires, blob);
+        }
+        let head = HeadBytes::new(place.head.expires, place.head.value_type, None);
+        let stored = self.stored(source, 0..self.value_len(place.location, &place.head));
         let mut target_db = self.keyspace.db(target_db);
         target_db.put_stored(target, &head, stored, b"")
     }
@@ -406,7 +260,7 @@ impl Db<'_> {
         let _ = (key, event);
     }
 
-    fn map(&self) -> chunkbuf::MapId {
+    pub(super) fn map(&self) -> chunkbuf::MapId {
         self.keyspace.databases[self.index].map
     }
 
@@ -418,7 +272,7 @@ impl Db<'_> {
         let head = Head::decode(&entry);
         match head.expires {
             Some(at) if is_past(at, self.keyspace.now) => {
-                self.keyspace.remove_expired(self.index, key, location, at);
+                self.keyspace.remove_expired(self.index, key, location, at, head.blob);
                 None
             }
             _ => Some(Place { location, head }),
@@ -426,35 +280,28 @@ impl Db<'_> {
     }
 
     #[inline]
-    fn check(&self, found: &Found<'_>) {
+    pub(super) fn check(&self, found: &Found<'_>) {
         debug_assert!(
             found.place.is_none() || found.writes == self.keyspace.writes,
             "a key was written between look-up and use"
         );
     }
 
-    /// Writes `value` over a string of the same length, if it may be; whether it did.
-    #[inline]
-    fn overwrite(&mut self, found: &Found<'_>, value: &[u8]) -> bool {
-        let Some(Place { location, head }) = found.place else {
-            return false;
-        };
-        self.check(found);
-        let map = self.map();
-        let store = &mut self.keyspace.store;
-        let done = head.value_type == ValueType::String
-            && store.rewrite_in_place(map, found.stored_key(), location, head.len, value);
-        self.keyspace.writes += u64::from(done);
-        done
+    /// Bytes of a value behind its head, in its entry.
+    fn value_len(&self, location: Location, head: &Head) -> usize {
+        self.keyspace.store.entry(self.map(), location).value.len() - head.len
     }
 
-    /// Puts an entry made of `parts`, which begin with `head`.
-    fn put(&mut self, found: &Found<'_>, head: &HeadBytes, parts: &[&[u8]]) -> Result<(), CommandError> {
+    /// Puts an entry made of `parts`, which begin with `head`. A blob that the entry named and does not name now is given up.
+    pub(super) fn put(&mut self, found: &Found<'_>, head: &HeadBytes, parts: &[&[u8]]) -> Result<(), CommandError> {
         self.check(found);
         let key = found.key.as_ref().ok_or_else(key_too_long)?;
         let old = found.place.map(|place| place.location);
         let map = self.map();
         self.keyspace.store.put_at(map, key, old, head.flags, parts).map_err(put_error)?;
+        if found.blob() != head.blob {
+            self.keyspace.release(map, found.blob());
+        }
         self.written(found, head.expires);
         Ok(())
     }
@@ -470,63 +317,6 @@ impl Db<'_> {
             self.keyspace.databases[self.index].arm(key.hash(), old, expires, now);
         }
     }
-
-    /// The value that was found, from byte `skip` on, in a form that outlives writes to the store.
-    fn stored(&mut self, found: &Found<'_>, skip: usize) -> Stored {
-        self.check(found);
-        let location = found.place.expect("the caller has found it").location;
-        let map = self.map();
-        let value = self.keyspace.store.entry(map, location).value;
-        let range = skip..value.len();
-        if range.len() >= BY_REFERENCE_BYTES {
-            return Stored::Pinned(self.keyspace.store.pin(map, found.stored_key(), location, range));
-        }
-        let mut scratch = std::mem::take(&mut self.keyspace.scratch);
-        scratch.clear();
-        let value = self.keyspace.store.entry(map, location).value.slice(range);
-        for piece in value.pieces() {
-            scratch.extend_from_slice(piece);
-        }
-        Stored::Copied(scratch)
-    }
-
-    /// Puts head, stored value and suffix as the entry that was found.
-    fn put_stored(
-        &mut self,
-        found: &Found<'_>,
-        head: &HeadBytes,
-        stored: Stored,
-        suffix: &[u8],
-    ) -> Result<(), CommandError> {
-        match stored {
-            Stored::Copied(bytes) => {
-                let outcome = self.put(found, head, &[head.as_slice(), &bytes, suffix]);
-                self.keep_scratch(bytes);
-                outcome
-            }
-            Stored::Pinned(pieces) => {
-                let mut parts = vec![head.as_slice()];
-                parts.extend(pieces.iter().map(|piece| &piece[..]));
-                parts.push(suffix);
-                self.put(found, head, &parts)
-            }
-        }
-    }
-
-    /// The scratch buffer comes back for the next use. It never grew beyond what is copied rather than pinned.
-    fn keep_scratch(&mut self, scratch: Vec<u8>) {
-        debug_assert!(scratch.len() < BY_REFERENCE_BYTES);
-        self.keyspace.scratch = scratch;
-    }
-}
-
-/// A string apart from the store; it stays as it is whatever is written. Made by [`Db::string_apart`].
-pub struct StringApart(Stored);
-
-/// Bytes of a value apart from the store.
-enum Stored {
-    Copied(Vec<u8>),
-    Pinned(Vec<Bytes>),
 }
 
 /// Refuses a key that is longer than any key can be, for a command that must know before it writes another one.
@@ -538,7 +328,7 @@ fn key_too_long() -> CommandError {
     CommandError::text_static("ERR key is too long (65535 bytes at most)")
 }
 
-fn put_error(error: PutError) -> CommandError {
+pub(super) fn put_error(error: PutError) -> CommandError {
     match error {
         PutError::OutOfMemory => CommandError::OutOfMemory,
         PutError::KeyTooLong => key_too_long(),

@@ -7,18 +7,22 @@ use super::Db;
 const INDEX_BYTES_MAX: u64 = 16;
 
 impl Db<'_> {
-    /// Bytes that a key and its value take: the entry with its header, and the key's share of the index. `None` if the key is
+    /// Bytes that a key and its value take: the entry with its header, the key's share of the index, and the pages of a blob,
+    /// also those that it shares. `None` if the key is
     /// not there. Cost: O(databases), whatever the value's length.
     pub fn memory_bytes(&mut self, key: &[u8]) -> Option<u64> {
-        if !self.find(key).exists() {
+        let found = self.find(key);
+        if !found.exists() {
             return None;
         }
+        let blob = found.blob();
         let store = &self.keyspace.store;
         let map = self.keyspace.databases[self.index].map;
         let entry_bytes = store.get(map, key)?.stored_len;
         let index = store.usage().index;
         let index_bytes = index.page_bytes + index.header_bytes + index.directory_bytes;
         let keys: u64 = self.keyspace.databases.iter().map(|database| store.len(database.map)).sum();
-        Some(entry_bytes + index_bytes.div_ceil(keys.max(1)).min(INDEX_BYTES_MAX))
+        let blob_bytes = blob.map_or(0, |id| store.blob(map, id).page_bytes());
+        Some(entry_bytes + blob_bytes + index_bytes.div_ceil(keys.max(1)).min(INDEX_BYTES_MAX))
     }
 }

@@ -1,15 +1,16 @@
 //! Databases of keys and values with a time to live, on one [`chunkbuf::Store`].
 //!
 //! * [`db`]: one database, as a handler sees it.
+//! * [`string`]: what it does with strings.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
-//! * [`snapshot`]: bytes of a string apart from the store.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
 //!
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
 //! 2. Each entry with an expiry has a record in the wheel of its database (see [`expiry`]).
-//! 3. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
+//! 3. Each blob of a map is named by exactly one of its entries.
+//! 4. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
 //!
 //! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
@@ -17,16 +18,16 @@ mod db;
 mod event;
 mod expiry;
 mod memory;
-mod snapshot;
+mod string;
 mod value;
 
-use chunkbuf::{Location, MapId, Store};
+use chunkbuf::{BLOB_THRESHOLD, BlobId, Location, MapId, Store};
 
-pub use db::{Db, Found, StringApart, Ttl};
+pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
-pub use snapshot::Snapshot;
-pub use value::{StringEncoding, StringValue, ValueType};
+pub use string::{Snapshot, Value};
+pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 
 use expiry::Wheel;
 use value::Head;
@@ -43,6 +44,8 @@ pub struct Keyspace {
     now: Millis,
     /// The longest string that a command may build, in bytes: the setting `proto-max-bulk-len`.
     pub(crate) bulk_len_max: u64,
+    /// Strings longer than this many bytes are blobs: the setting `blob-threshold`.
+    pub(crate) blob_threshold: u64,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -98,6 +101,7 @@ impl Keyspace {
             databases,
             now: Millis(0),
             bulk_len_max: 512 * 1024 * 1024,
+            blob_threshold: BLOB_THRESHOLD,
             stats: Stats::default(),
             random: seed,
             writes: 0,
@@ -184,13 +188,30 @@ impl Keyspace {
     }
 
     /// Removes an entry that is past its expiry.
-    fn remove_expired(&mut self, index: usize, key: &chunkbuf::Key<'_>, location: Location, at: Millis) {
+    fn remove_expired(
+        &mut self,
+        index: usize,
+        key: &chunkbuf::Key<'_>,
+        location: Location,
+        at: Millis,
+        blob: Option<BlobId>,
+    ) {
         let database = &mut self.databases[index];
-        self.store.remove_at(database.map, key, location);
+        let map = database.map;
+        self.store.remove_at(map, key, location);
         self.writes += 1;
         database.account(Some(at), None);
         self.stats.expired_keys += 1;
+        self.release(map, blob);
         self.db(index).also(key.bytes(), Event::Expired);
+    }
+
+    /// Gives up the blob of an entry that is not there any more. O(1), the memory is freed by steps.
+    #[inline]
+    fn release(&mut self, map: MapId, blob: Option<BlobId>) {
+        if let Some(id) = blob {
+            drop(self.store.detach(map, id));
+        }
     }
 
     /// The next of a sequence of random numbers (SplitMix64).

@@ -13,36 +13,49 @@ pub(crate) fn store(memory_limit: u64) -> Store {
 }
 
 /// Two databases at time 1,000,000.
-fn keyspace() -> Keyspace {
-    let mut keyspace = Keyspace::new(store(u64::MAX), 2, 42);
+pub(crate) fn keyspace() -> Keyspace {
+    limited(u64::MAX)
+}
+
+/// Two databases at time 1,000,000 that may hold `memory_limit` bytes.
+pub(crate) fn limited(memory_limit: u64) -> Keyspace {
+    let mut keyspace = Keyspace::new(store(memory_limit), 2, 42);
     keyspace.set_now(Millis(1_000_000));
     keyspace
 }
 
-fn set(db: &mut Db<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+pub(crate) fn set(db: &mut Db<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     let found = db.find(key);
     db.set(found, value, ttl).expect("memory is not limited");
 }
 
-fn get(db: &mut Db<'_>, key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn get(db: &mut Db<'_>, key: &[u8]) -> Option<Vec<u8>> {
     let found = db.find(key);
-    db.string(&found).expect("all values are strings").map(|value| value.bytes().to_vec())
+    db.string(&found).expect("all values are strings").map(|value| value.to_vec())
 }
 
 fn usage(keys: u64, expires: u64, avg_ttl: i64) -> DatabaseUsage {
     DatabaseUsage { keys, expires, avg_ttl }
 }
 
-/// Invariants 1 of this module: the books say what the entries say.
-fn audit(keyspace: &mut Keyspace) {
+/// Invariants 1 to 3 of this module: the books say what the entries say, and each blob is an entry's.
+pub(crate) fn audit(keyspace: &mut Keyspace) {
+    let mut blobs = 0;
     for database in &keyspace.databases {
         let (mut expires, mut sum) = (0, 0);
+        let mut ids = std::collections::HashSet::new();
         let mut cursor = 0;
         loop {
             cursor = keyspace.store.scan(database.map, cursor, |_, entry| {
-                if let Some(Millis(at)) = Head::decode(&entry).expires {
+                let head = Head::decode(&entry);
+                if let Some(Millis(at)) = head.expires {
                     expires += 1;
                     sum += i128::from(at);
+                }
+                if let Some(id) = head.blob {
+                    assert!(!keyspace.store.blob(database.map, id).is_empty());
+                    assert!(ids.insert(id), "a blob is one entry's");
+                    assert_eq!(entry.value.len(), head.len, "nothing follows the name of a blob");
                 }
             });
             if cursor == 0 {
@@ -51,7 +64,9 @@ fn audit(keyspace: &mut Keyspace) {
         }
         assert_eq!((database.expires, database.expiry_sum), (expires, sum));
         assert!(database.wheel.records() >= u64::from(expires > 0));
+        blobs += ids.len() as u64;
     }
+    assert_eq!(keyspace.store.blob_usage().blobs, blobs, "a blob is an entry's");
 }
 
 #[test]
@@ -243,7 +258,7 @@ fn values_of_every_size_are_appended_to_moved_and_copied_with_their_expiry() {
 /// Puts a value that is a list by its head, and no list.
 pub(crate) fn put_list(keyspace: &mut Keyspace, key: &[u8]) {
     let map = keyspace.databases[0].map;
-    let head = value::HeadBytes::new(None, ValueType::List);
+    let head = value::HeadBytes::new(None, ValueType::List, None);
     keyspace.store.put(map, key, head.flags, &[head.as_slice(), b"items"].concat()).expect("memory is not limited");
 }
 
@@ -347,7 +362,7 @@ fn the_keyspace_agrees_with_a_naive_model() {
                 }
                 _ => {
                     let stored = entries.get(&key);
-                    let value = db.string(&found).expect("a string").map(|value| value.bytes().to_vec());
+                    let value = db.string(&found).expect("a string").map(|value| value.to_vec());
                     assert_eq!(value.as_ref(), stored.map(|(value, _)| value), "seed {seed}, step {step}");
                     let expires = found.expires().map(|Millis(at)| at);
                     assert_eq!(expires, stored.and_then(|(_, expires)| *expires));

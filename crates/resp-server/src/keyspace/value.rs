@@ -3,16 +3,21 @@
 //! ```text
 //! [expiry: 6 or 14 bytes] [type: 1 byte] value ...
 //!  with EXPIRES only       with TYPED only
+//!
+//! [expiry: 6 or 14 bytes] [type: 1 byte with BLOB] [number: 4 bytes LE]
+//!                                                   of a blob in the map, which has the value's bytes
 //! ```
 //!
-//! The two flags are the store's user flags, so a plain string without a time to live costs nothing beside its bytes.
+//! EXPIRES and TYPED are the store's user flags, so a plain string without a time to live costs nothing beside its bytes. BLOB is
+//! the highest bit of the type byte.
 //!
 //! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
 //! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
 
 use std::ops::Range;
 
-use chunkbuf::{Entry, Slices, UserFlags};
+use bytes::Bytes;
+use chunkbuf::{Blob, BlobId, Entry, Slices, UserFlags, blob};
 
 use super::Millis;
 use crate::text;
@@ -26,7 +31,10 @@ const SHORT_BYTES: usize = 6;
 const LONG_BYTES: usize = SHORT_BYTES + 8;
 /// All times under this one have the short form.
 const SHORT_END: i64 = (1 << 48) - 1;
-const HEAD_BYTES_MAX: usize = LONG_BYTES + 1;
+/// In the type byte: what follows is the number of a blob.
+const BLOB: u8 = 0x80;
+const BLOB_ID_BYTES: usize = 4;
+const HEAD_BYTES_MAX: usize = LONG_BYTES + 1 + BLOB_ID_BYTES;
 
 /// What a key holds. The number is the type byte on disk and in entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +87,13 @@ pub(super) struct Head {
     pub(super) value_type: ValueType,
     /// Bytes that the head takes.
     pub(super) len: usize,
+    /// Where the value is, if it does not follow the head.
+    pub(super) blob: Option<BlobId>,
 }
 
 impl Head {
     /// The head of a string without a time to live: nothing.
-    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0 };
+    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0, blob: None };
 
     /// Reads the head of an entry.
     #[inline]
@@ -108,11 +118,18 @@ impl Head {
             }
         });
         let mut value_type = ValueType::String;
+        let mut blob = None;
         if entry.flags.has(TYPED) {
-            value_type = ValueType::from_byte(bytes[len]);
+            value_type = ValueType::from_byte(bytes[len] & !BLOB);
+            let is_blob = bytes[len] & BLOB != 0;
             len += 1;
+            if is_blob {
+                let number = bytes[len..len + BLOB_ID_BYTES].try_into().expect("a range of 4 bytes");
+                blob = Some(BlobId::new(u32::from_le_bytes(number)).expect("only numbers of blobs are ever written"));
+                len += BLOB_ID_BYTES;
+            }
         }
-        Head { expires, value_type, len }
+        Head { expires, value_type, len, blob }
     }
 }
 
@@ -124,12 +141,14 @@ pub(super) struct HeadBytes {
     pub(super) expires: Option<Millis>,
     /// The flags that go with it.
     pub(super) flags: UserFlags,
+    /// The blob that it names.
+    pub(super) blob: Option<BlobId>,
 }
 
 impl HeadBytes {
     /// Writes a head. A key that has expired is never written, so `expires` is not negative.
-    pub(super) fn new(expires: Option<Millis>, value_type: ValueType) -> HeadBytes {
-        let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE };
+    pub(super) fn new(expires: Option<Millis>, value_type: ValueType, blob: Option<BlobId>) -> HeadBytes {
+        let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE, blob };
         if let Some(Millis(at)) = expires {
             assert!(at >= 0, "an expiry before 1970 is in the past");
             head.flags = head.flags.with(EXPIRES);
@@ -138,9 +157,13 @@ impl HeadBytes {
                 head.append(&at.to_le_bytes());
             }
         }
-        if value_type != ValueType::String {
+        if value_type != ValueType::String || blob.is_some() {
             head.flags = head.flags.with(TYPED);
-            head.append(&[value_type as u8]);
+            let blob_bit = if blob.is_some() { BLOB } else { 0 };
+            head.append(&[value_type as u8 | blob_bit]);
+        }
+        if let Some(id) = blob {
+            head.append(&id.get().to_le_bytes());
         }
         head
     }
@@ -173,10 +196,14 @@ fn first_bytes<'a>(slices: Slices<'a>, buffer: &'a mut [u8]) -> &'a [u8] {
     &buffer[..len]
 }
 
-/// The bytes of a string value, where they lie in the store.
+/// A string value where it lies in the store, in whichever form.
 #[derive(Clone, Copy)]
-pub struct StringValue<'a> {
-    bytes: Slices<'a>,
+pub struct StringValue<'a>(Form<'a>);
+
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    Entry(Slices<'a>),
+    Blob(&'a Blob),
 }
 
 /// How Redis would keep a string; `OBJECT ENCODING` tells it.
@@ -203,40 +230,73 @@ impl StringEncoding {
 
 impl<'a> StringValue<'a> {
     pub(super) fn new(bytes: Slices<'a>) -> StringValue<'a> {
-        StringValue { bytes }
+        StringValue(Form::Entry(bytes))
+    }
+
+    pub(super) fn of_blob(blob: &'a Blob) -> StringValue<'a> {
+        StringValue(Form::Blob(blob))
     }
 
     /// Its length in bytes.
     #[allow(clippy::len_without_is_empty)] // nobody asks
+    #[inline]
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        match self.0 {
+            Form::Entry(bytes) => bytes.len(),
+            Form::Blob(blob) => blob.len() as usize,
+        }
     }
 
-    /// Its bytes, in place.
-    pub fn bytes(&self) -> Slices<'a> {
-        self.bytes
-    }
-
-    /// The bytes of a range of it in order, in pieces of which none is empty.
+    /// The bytes of a range, in order and in pieces of at most 1 MiB, none of them empty. A gap in a blob comes as zeros.
     ///
     /// # Panics
-    /// When the range is not within the value.
-    pub fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.bytes.slice(range).pieces()
+    /// When the range is not within the string.
+    pub fn pieces(&self, range: Range<usize>) -> Pieces<'a> {
+        match self.0 {
+            Form::Entry(bytes) => Pieces(Parts::Entry(bytes.slice(range).pieces())),
+            Form::Blob(blob) => Pieces(Parts::Blob(blob.pieces(range.start as u64..range.end as u64))),
+        }
     }
 
-    /// The byte at `at`, which is within the value. O(1).
+    /// The byte `at`, which is within the string. O(1).
     pub fn byte(&self, at: usize) -> u8 {
-        self.pieces(at..at + 1).next().expect("one byte is one piece")[0]
+        self.pieces(at..at + 1).next().expect("the byte is within the string")[0]
+    }
+
+    /// All its bytes, if they lie in one piece of an entry, as those of a short string nearly always do.
+    #[inline]
+    pub fn contiguous(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            Form::Entry(bytes) => bytes.contiguous(),
+            Form::Blob(_) => None,
+        }
+    }
+
+    /// Appends the bytes of a range to `target`.
+    ///
+    /// # Panics
+    /// When the range is not within the string.
+    pub fn copy_range(&self, range: Range<usize>, target: &mut Vec<u8>) {
+        target.reserve(range.len());
+        self.pieces(range).for_each(|piece| target.extend_from_slice(piece));
+    }
+
+    /// A copy of all its bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.copy_range(0..self.len(), &mut bytes);
+        bytes
     }
 
     /// The value as an integer, if it reads as one. O(1).
     pub fn integer(&self) -> Option<i64> {
-        if self.len() > text::integer::MAX_LEN {
-            return None;
+        match self.0 {
+            Form::Entry(bytes) if bytes.len() <= text::integer::MAX_LEN => {
+                let mut buffer = [0; text::integer::MAX_LEN];
+                text::integer::parse_i64(first_bytes(bytes, &mut buffer))
+            }
+            _ => None,
         }
-        let mut buffer = [0; text::integer::MAX_LEN];
-        text::integer::parse_i64(first_bytes(self.bytes, &mut buffer))
     }
 
     /// How Redis would keep it, told from the value alone.
@@ -248,6 +308,64 @@ impl<'a> StringValue<'a> {
             StringEncoding::EmbStr
         } else {
             StringEncoding::Raw
+        }
+    }
+}
+
+/// Bytes of a string in order; see [`StringValue::pieces`].
+#[derive(Clone, Debug)]
+pub struct Pieces<'a>(Parts<'a>);
+
+#[derive(Clone, Debug)]
+enum Parts<'a> {
+    Entry(chunkbuf::Pieces<'a>),
+    Blob(blob::Pieces<'a>),
+    /// The rest of a piece, the pieces behind it, and how many bytes of all these are left.
+    Shared(&'a [u8], std::slice::Iter<'a, Bytes>, usize),
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn of_blob(pieces: blob::Pieces<'a>) -> Pieces<'a> {
+        Pieces(Parts::Blob(pieces))
+    }
+
+    pub(super) fn of_slice(bytes: &'a [u8]) -> Pieces<'a> {
+        Pieces(Parts::Shared(bytes, [].iter(), bytes.len()))
+    }
+
+    /// A range of what `pieces` make up.
+    pub(super) fn of_shared(pieces: &'a [Bytes], range: Range<usize>) -> Pieces<'a> {
+        let mut pieces = pieces.iter();
+        let mut skip = range.start;
+        let first = loop {
+            match pieces.next() {
+                Some(piece) if piece.len() <= skip => skip -= piece.len(),
+                Some(piece) => break &piece[skip..],
+                None => break &[],
+            }
+        };
+        Pieces(Parts::Shared(first, pieces, range.len()))
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match &mut self.0 {
+            Parts::Entry(pieces) => pieces.next(),
+            Parts::Blob(pieces) => pieces.next(),
+            Parts::Shared(_, _, 0) => None,
+            Parts::Shared(rest, pieces, left) => {
+                while rest.is_empty() {
+                    *rest = pieces.next().expect("the range is within the string");
+                }
+                let piece = &rest[..rest.len().min(*left)];
+                *left -= piece.len();
+                *rest = &[];
+                Some(piece)
+            }
         }
     }
 }
@@ -272,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_plain_string_has_no_head() {
-        let head = HeadBytes::new(None, ValueType::String);
+        let head = HeadBytes::new(None, ValueType::String, None);
         assert_eq!(head.as_slice(), b"");
         assert_eq!(head.flags, UserFlags::NONE);
         assert_eq!(stored(&head, b"value"), (Head::PLAIN, b"value".to_vec()));
@@ -283,10 +401,17 @@ mod tests {
         let times = [0, 1, 1_700_000_000_000, SHORT_END - 1, SHORT_END, i64::MAX];
         for expires in times.into_iter().map(|at| Some(Millis(at))).chain([None]) {
             for value_type in ValueType::ALL {
-                for value in [&b""[..], b"v", &[7; 100]] {
-                    let bytes = HeadBytes::new(expires, value_type);
+                for (value, blob) in [
+                    (&b""[..], None),
+                    (b"v", None),
+                    (&[7; 100], None),
+                    (b"", BlobId::new(1)),
+                    (b"", BlobId::new(u32::MAX)),
+                ] {
+                    let bytes = HeadBytes::new(expires, value_type, blob);
                     let (head, rest) = stored(&bytes, value);
                     assert_eq!(head.expires, expires);
+                    assert_eq!(head.blob, blob);
                     assert_eq!(head.value_type, value_type);
                     assert_eq!(head.len, bytes.as_slice().len());
                     assert_eq!(rest, value);
@@ -297,7 +422,7 @@ mod tests {
 
     #[test]
     fn an_expiry_takes_6_bytes_until_the_year_10889_and_14_after() {
-        let bytes = |at| HeadBytes::new(Some(Millis(at)), ValueType::String).as_slice().len();
+        let bytes = |at| HeadBytes::new(Some(Millis(at)), ValueType::String, None).as_slice().len();
         assert_eq!(bytes(SHORT_END - 1), 6);
         assert_eq!(bytes(SHORT_END), 14);
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
+use chunkbuf::BlobSlice;
 
 /// The version of the protocol that a client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,10 +36,36 @@ pub struct Reply {
     /// The protocol in which the next reply is written.
     pub protocol: Protocol,
     /// Whole segments that go out before `tail`.
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Segment>,
     /// Bytes of `queue` altogether.
     queued_bytes: usize,
+    /// Bytes of `queue` that belong to blobs.
+    blob_bytes: usize,
     tail: Vec<u8>,
+}
+
+/// What goes out as it is.
+#[derive(Debug)]
+enum Segment {
+    Bytes(Bytes),
+    /// A part of a blob: its pages are looked up as they are sent.
+    Blob(BlobSlice),
+}
+
+impl Segment {
+    fn len(&self) -> usize {
+        match self {
+            Segment::Bytes(bytes) => bytes.len(),
+            Segment::Blob(slice) => slice.len() as usize,
+        }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        match self {
+            Segment::Bytes(segment) => segment.advance(bytes),
+            Segment::Blob(slice) => slice.advance(bytes as u64),
+        }
+    }
 }
 
 /// Where an array's header of unknown length has to go.
@@ -58,6 +85,12 @@ impl Reply {
     /// Bytes that wait to be sent.
     pub fn len(&self) -> usize {
         self.queued_bytes + self.tail.len()
+    }
+
+    /// Bytes that wait to be sent and are not those of blobs: the memory that the reply takes. What a blob takes is the store's
+    /// to count, whoever refers to it.
+    pub fn own_bytes(&self) -> usize {
+        self.len() - self.blob_bytes
     }
 
     /// Whether nothing waits to be sent.
@@ -127,8 +160,19 @@ impl Reply {
         self.seal_tail();
         for piece in pieces {
             self.queued_bytes += piece.len();
-            self.queue.push_back(piece);
+            self.queue.push_back(Segment::Bytes(piece));
         }
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string that is sent by reference: a part of a blob as it is now. O(1), whatever its length.
+    pub fn bulk_blob(&mut self, slice: BlobSlice) {
+        let len = slice.len() as usize;
+        self.header(b'$', len as i64);
+        self.seal_tail();
+        self.queued_bytes += len;
+        self.blob_bytes += len;
+        self.queue.push_back(Segment::Blob(slice));
         self.tail.extend_from_slice(b"\r\n");
     }
 
@@ -228,8 +272,15 @@ impl Reply {
     /// All bytes that wait to be sent.
     #[cfg(test)]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
-        let segments = self.queue.iter().map(|segment| &segment[..]);
-        segments.chain([&self.tail[..]]).collect::<Vec<_>>().concat()
+        let mut bytes = Vec::new();
+        for segment in &self.queue {
+            match segment {
+                Segment::Bytes(segment) => bytes.extend_from_slice(segment),
+                Segment::Blob(slice) => slice.pieces().for_each(|piece| bytes.extend_from_slice(piece)),
+            }
+        }
+        bytes.extend_from_slice(&self.tail);
+        bytes
     }
 
     /// Lends memory for what is written next, so that a reply that is sent at once allocates nothing. What the memory held
@@ -263,17 +314,31 @@ impl Reply {
     /// Fills `slices` with what is to be sent next, `bytes_max` bytes at most, and returns how many slices and bytes
     /// those are.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> (usize, usize) {
-        let segments = self.queue.iter().map(|segment| &segment[..]).chain([&self.tail[..]]);
         let mut count = 0;
         let mut bytes = 0;
-        for (slice, segment) in slices.iter_mut().zip(segments.filter(|segment| !segment.is_empty())) {
-            if bytes == bytes_max {
-                break;
+        for segment in &self.queue {
+            if count == slices.len() || bytes == bytes_max {
+                return (count, bytes);
             }
-            let len = segment.len().min(bytes_max - bytes);
-            *slice = IoSlice::new(&segment[..len]);
-            count += 1;
-            bytes += len;
+            match segment {
+                Segment::Bytes(segment) if segment.is_empty() => {}
+                Segment::Bytes(segment) => {
+                    let len = segment.len().min(bytes_max - bytes);
+                    slices[count] = IoSlice::new(&segment[..len]);
+                    count += 1;
+                    bytes += len;
+                }
+                Segment::Blob(slice) => {
+                    let (more, len) = slice.io_slices(&mut slices[count..], bytes_max - bytes);
+                    count += more;
+                    bytes += len;
+                }
+            }
+        }
+        let len = self.tail.len().min(bytes_max - bytes);
+        if count < slices.len() && len > 0 {
+            slices[count] = IoSlice::new(&self.tail[..len]);
+            return (count + 1, bytes + len);
         }
         (count, bytes)
     }
@@ -294,11 +359,15 @@ impl Reply {
         }
         self.queued_bytes -= sent;
         while let Some(first) = self.queue.front_mut() {
-            if sent < first.len() {
-                first.advance(sent);
+            let len = sent.min(first.len());
+            if matches!(first, Segment::Blob(_)) {
+                self.blob_bytes -= len;
+            }
+            if len < first.len() {
+                first.advance(len);
                 break;
             }
-            sent -= first.len();
+            sent -= len;
             self.queue.pop_front();
         }
     }
@@ -319,7 +388,7 @@ impl Reply {
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             self.queued_bytes += self.tail.len();
-            self.queue.push_back(Bytes::from(std::mem::take(&mut self.tail)));
+            self.queue.push_back(Segment::Bytes(Bytes::from(std::mem::take(&mut self.tail))));
         }
     }
 }
@@ -360,6 +429,34 @@ mod tests {
                 assert_eq!(reply.queued_bytes, 0);
             }
         }
+    }
+
+    #[test]
+    fn a_blob_leaves_in_its_place_and_is_no_memory_of_the_reply() {
+        let mut store = chunkbuf::Store::new(chunkbuf::Options::default());
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, b"begin").expect("memory is not limited");
+        store.blob_write(&mut blob, 100_000, b"end").expect("memory is not limited");
+        let value = blob.pieces(0..blob.len()).collect::<Vec<_>>().concat();
+        for step in [1_000, 7_777, 1_000_000] {
+            for slices in [1, 2, 16] {
+                let mut reply = Reply::new();
+                reply.ok();
+                reply.bulk_blob(blob.slice(0..100_003));
+                reply.bulk_blob(blob.slice(3..3));
+                reply.bulk_blob(blob.slice(3..5));
+                reply.integer(7);
+                let expected = [b"+OK\r\n$100003\r\n", &value[..], b"\r\n$0\r\n\r\n$2\r\nin\r\n:7\r\n"].concat();
+                assert!(reply.to_vec() == expected);
+                assert_eq!(reply.own_bytes(), expected.len() - 100_003 - 2);
+                assert!(drain(&mut reply, step, slices) == expected);
+                assert_eq!((reply.queued_bytes, reply.blob_bytes), (0, 0));
+                drop(reply.reclaim());
+            }
+        }
+        drop(blob);
+        while store.step(chunkbuf::Budget::STEP, true) {}
+        assert_eq!(store.usage().pool.used_bytes, 0);
     }
 
     #[test]

@@ -293,7 +293,7 @@ impl Connection {
                 received,
                 std::mem::take(&mut self.written),
                 self.query.len(),
-                self.reply.len(),
+                self.reply.own_bytes(),
             );
         } else {
             self.work_on_query_with(received);
@@ -334,7 +334,7 @@ impl Connection {
         let engine = &mut *shared.engine.borrow_mut();
         let now = shared.clock.now();
         engine.set_now(now);
-        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.len());
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.own_bytes());
         shared.turns.set(shared.turns.get() + 1);
         if self.reply.is_empty() {
             self.reply.lend(std::mem::take(memory));

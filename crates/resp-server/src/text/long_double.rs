@@ -26,7 +26,7 @@ const EXPONENT_MIN: i64 = -16445;
 /// Exponent of the largest finite values.
 const EXPONENT_MAX: i64 = 16320;
 /// The longest text that is read.
-const TEXT_MAX: usize = 5 * 1024 - 1;
+pub const TEXT_MAX: usize = 5 * 1024 - 1;
 /// Decimal places that are written.
 const PLACES: usize = 17;
 

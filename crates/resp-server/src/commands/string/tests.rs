@@ -200,3 +200,69 @@ fn the_old_value_is_replied_whole_whatever_its_size_and_the_new() {
         }
     }
 }
+
+/// The same random requests to two keyspaces, one whose strings all lie in their entries, one where all but short ones are blobs.
+#[test]
+fn replies_do_not_tell_where_a_string_lies() {
+    for seed in 1..=8_u64 {
+        let mut state = seed * 0x9e37_79b9;
+        let mut below = |end: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % end
+        };
+        let (mut entries, mut blobs) = (keyspace(u64::MAX), keyspace(u64::MAX));
+        (entries.blob_threshold, blobs.blob_threshold) = (u64::MAX, 1_000);
+        for step in 0..1_500 {
+            let (key, other) = (below(5), below(5));
+            let fill = char::from(b'a' + below(26) as u8).to_string();
+            let value = match below(6) {
+                0 => below(100).to_string(),
+                1 => fill.repeat(20 + below(100) as usize),
+                2 => fill.repeat(990 + below(20) as usize),
+                3 => fill.repeat(10_000 + below(300_000) as usize),
+                _ => fill.repeat(1_001 + below(3_000) as usize),
+            };
+            let request = match below(30) {
+                0 | 1 => format!("SET k{key} {value}"),
+                2 => format!("SET k{key} {value} NX GET"),
+                3 => format!("SET k{key} {value} XX GET EX 100"),
+                4 => format!("SET k{key} {value} KEEPTTL"),
+                5 => format!("SETNX k{key} {value}"),
+                6 => format!("SETEX k{key} 100 {value}"),
+                7 => format!("PSETEX k{key} 5 {value}"),
+                8 | 9 => format!("GET k{key}"),
+                10 => format!("GETSET k{key} {value}"),
+                11 => format!("GETDEL k{key}"),
+                12 => format!("GETEX k{key} PX 5"),
+                13 => format!("GETEX k{key} PERSIST"),
+                14 => format!("MGET k{key} k{other} k{key}"),
+                15 => format!("MSET k{key} {value} k{other} {value}"),
+                16 => format!("MSETNX k{key} {value} k{other} short"),
+                17 => format!("INCR k{key}"),
+                18 => format!("INCRBYFLOAT k{key} 1.5"),
+                19..=21 => format!("APPEND k{key} {value}"),
+                22 => format!("STRLEN k{key}"),
+                23 => format!("RENAME k{key} k{other}"),
+                24 => format!("RENAMENX k{key} k{other}"),
+                25 => format!("DEL k{key}"),
+                26 => format!("EXPIRE k{key} {}", below(200)),
+                27 => format!("PERSIST k{key}"),
+                28 => format!("PTTL k{key}"),
+                _ => format!("TYPE k{key}"),
+            };
+            let replies = [&mut entries, &mut blobs].map(|keyspace| {
+                keyspace.set_now(crate::keyspace::Millis(crate::commands::testing::START.0 + step));
+                keyspace.store.step(chunkbuf::Budget::STEP, step % 3 == 0);
+                ask(keyspace, &request)
+            });
+            assert!(replies[0] == replies[1], "seed {seed}, step {step}: {}", &request[..request.len().min(40)]);
+        }
+        assert!(blobs.store.usage().written_bytes < entries.store.usage().written_bytes / 4);
+        blobs.clear();
+        while blobs.store.step(chunkbuf::Budget::STEP, true) {}
+        blobs.store.audit();
+        assert_eq!(blobs.store.usage().pool.used_bytes, 0);
+    }
+}

@@ -1,0 +1,259 @@
+//! Whose the blobs are: a table for each map, the queue of what was given up, and the books of their pages.
+
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Blob, Node, Page, Root};
+use crate::pool::Pool;
+
+/// The number of a blob in the table of its map: what an entry keeps of it, in 4 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlobId(NonZeroU32);
+
+impl BlobId {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The id with a number that [`get`](BlobId::get) gave.
+    pub fn new(number: u32) -> Option<BlobId> {
+        NonZeroU32::new(number).map(BlobId)
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// Books of all blobs of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlobUsage {
+    /// Blobs in the tables of maps.
+    pub blobs: u64,
+    /// Handles beside those: snapshots that readers hold, uploads, values of maps that were cleared.
+    pub other_handles: u64,
+    /// Bytes of pages, whoever holds them.
+    pub page_bytes: u64,
+}
+
+/// Roots that handles have given up, on whatever thread, until the store takes them apart.
+#[derive(Default)]
+pub(super) struct Returns {
+    roots: Mutex<Vec<Arc<Root>>>,
+    /// How many `roots` are: the store asks for it all the time.
+    waiting: AtomicUsize,
+    /// Handles that live.
+    handles: AtomicUsize,
+}
+
+impl Returns {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Root>>> {
+        // No panic can leave the list half changed.
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, root: Arc<Root>) {
+        let mut roots = self.lock();
+        roots.push(root);
+        self.waiting.store(roots.len(), Ordering::Relaxed);
+        self.handles.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn pop(&self) -> Option<Arc<Root>> {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut roots = self.lock();
+        let root = roots.pop();
+        if roots.is_empty() {
+            *roots = Vec::new();
+        }
+        self.waiting.store(roots.len(), Ordering::Relaxed);
+        root
+    }
+
+    fn handle(self: &Arc<Returns>, root: Arc<Root>) -> Blob {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        Blob { root: Some(root), returns: Arc::clone(self) }
+    }
+}
+
+impl Clone for Blob {
+    fn clone(&self) -> Blob {
+        self.returns.handle(Arc::clone(self.root()))
+    }
+}
+
+impl Drop for Blob {
+    fn drop(&mut self) {
+        if let Some(root) = self.root.take() {
+            self.returns.push(root);
+        }
+    }
+}
+
+/// What a store knows of its blobs altogether.
+#[derive(Default)]
+pub(crate) struct Blobs {
+    returns: Arc<Returns>,
+    /// Nodes of the root that is being taken apart.
+    dying: Vec<Option<Arc<Node>>>,
+    /// Blobs in tables of maps.
+    attached: u64,
+    page_bytes: u64,
+}
+
+impl Blobs {
+    /// An empty value.
+    pub(crate) fn create(&self) -> Blob {
+        self.returns.handle(Arc::default())
+    }
+
+    /// Whether `blob` is one of these.
+    pub(crate) fn owns(&self, blob: &Blob) -> bool {
+        Arc::ptr_eq(&self.returns, &blob.returns)
+    }
+
+    pub(crate) fn usage(&self) -> BlobUsage {
+        let handles = self.returns.handles.load(Ordering::Relaxed) as u64;
+        BlobUsage { blobs: self.attached, other_handles: handles - self.attached, page_bytes: self.page_bytes }
+    }
+
+    /// Whether there is something to take apart.
+    pub(crate) fn in_debt(&self) -> bool {
+        !self.dying.is_empty() || self.returns.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes apart what was given up, and gives its pages back, up to the node in which `pages` of them are reached. What
+    /// others still refer to is left to them. Whether there is more.
+    pub(crate) fn free_some(&mut self, pool: &mut Pool, pages: usize) -> bool {
+        let mut looked = 0;
+        while looked < pages {
+            looked += 1;
+            match self.dying.pop() {
+                Some(node) => {
+                    if let Some(node) = node.and_then(Arc::into_inner) {
+                        looked += node.pages.len();
+                        node.pages.into_iter().flatten().for_each(|page| self.release(pool, page));
+                    }
+                }
+                None => match self.returns.pop() {
+                    Some(root) => self.dying = Arc::into_inner(root).map(|root| root.nodes).unwrap_or_default(),
+                    None => return false,
+                },
+            }
+        }
+        self.in_debt()
+    }
+
+    /// Drops a reference to a page; the last one gives it back.
+    pub(super) fn release(&mut self, pool: &mut Pool, page: Arc<Page>) {
+        if let Some(page) = Arc::into_inner(page) {
+            self.page_bytes -= page.chunk.size().bytes();
+            pool.give(page.chunk);
+        }
+    }
+
+    pub(super) fn note_taken(&mut self, page_bytes: u64) {
+        self.page_bytes += page_bytes;
+    }
+
+    /// Panics when the books are not what the tables of all maps, those that were `cleared`, and the queue say. Pages that
+    /// only a reader refers to cannot be counted: while there are other handles, the sum may be less. Cost: all pages.
+    pub(crate) fn audit<'a>(&self, tables: impl Iterator<Item = &'a Table>, cleared: impl Iterator<Item = &'a Table>) {
+        let mut seen = HashSet::new();
+        let mut seen_bytes = 0;
+        let mut count = |nodes: &[Option<Arc<Node>>]| -> u64 {
+            let pages = nodes.iter().flatten().flat_map(|node| node.pages.iter().flatten());
+            let sizes = pages.map(|page| {
+                let size = page.chunk.size().bytes();
+                seen_bytes += if seen.insert(Arc::as_ptr(page)) { size } else { 0 };
+                size
+            });
+            sizes.sum()
+        };
+        let mut attached = 0;
+        for blob in tables.flat_map(|table| table.slots.iter().flatten()) {
+            attached += 1;
+            assert_eq!(count(&blob.root().nodes), blob.page_bytes(), "a root knows the bytes of its pages");
+        }
+        assert_eq!(attached, self.attached, "blobs in tables are counted");
+        let mut discarded = 0;
+        for blob in cleared.flat_map(|table| table.slots.iter().flatten()) {
+            discarded += 1;
+            count(&blob.root().nodes);
+        }
+        let roots = self.returns.lock();
+        assert_eq!(roots.len(), self.returns.waiting.load(Ordering::Relaxed), "roots that wait are counted");
+        for nodes in roots.iter().map(|root| &root.nodes).chain([&self.dying]) {
+            count(nodes);
+        }
+        assert!(seen_bytes <= self.page_bytes, "pages are counted once");
+        if self.usage().other_handles == discarded {
+            assert_eq!(seen_bytes, self.page_bytes, "pages in the books are pages that somebody refers to");
+        }
+    }
+}
+
+/// The blobs of a map, by their ids.
+#[derive(Default)]
+pub(crate) struct Table {
+    slots: Vec<Option<Blob>>,
+    free: Vec<BlobId>,
+}
+
+impl Table {
+    pub(crate) fn get(&self, id: BlobId) -> &Blob {
+        self.slots[id.index()].as_ref().expect("the id is of a blob in the table")
+    }
+
+    /// The blob, while its place in the table stays empty: to be [put back](Table::put_back).
+    pub(crate) fn borrow(&mut self, id: BlobId) -> Blob {
+        self.slots[id.index()].take().expect("the id is of a blob in the table")
+    }
+
+    pub(crate) fn put_back(&mut self, id: BlobId, blob: Blob) {
+        self.slots[id.index()] = Some(blob);
+    }
+
+    pub(crate) fn attach(&mut self, blobs: &mut Blobs, blob: Blob) -> BlobId {
+        blobs.attached += 1;
+        if let Some(id) = self.free.pop() {
+            self.slots[id.index()] = Some(blob);
+            return id;
+        }
+        self.slots.push(Some(blob));
+        let number = u32::try_from(self.slots.len()).ok().and_then(NonZeroU32::new);
+        BlobId(number.expect("fewer than 2^32 blobs, and more than none"))
+    }
+
+    pub(crate) fn detach(&mut self, blobs: &mut Blobs, id: BlobId) -> Blob {
+        let blob = self.borrow(id);
+        blobs.attached -= 1;
+        self.free.push(id);
+        if self.free.len() == self.slots.len() {
+            *self = Table::default();
+        }
+        blob
+    }
+
+    /// Takes the table off the books of what is attached; it is left to [`discard_some`](Table::discard_some).
+    pub(crate) fn discard(&mut self, blobs: &mut Blobs) {
+        blobs.attached -= (self.slots.len() - self.free.len()) as u64;
+        self.free = Vec::new();
+    }
+
+    /// Gives up at most so many blobs of a discarded table; whether none is left.
+    pub(crate) fn discard_some(&mut self, blobs: usize) -> bool {
+        let left = self.slots.len().saturating_sub(blobs);
+        self.slots.truncate(left);
+        left == 0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}

@@ -1,0 +1,444 @@
+//! Blobs by ledgers, and a race of random operations against plain vectors with an audit after each.
+
+use super::*;
+use crate::{Budget, MapId, Options, Store};
+
+const SMALL: u64 = 1 << FIRST_PAGE_LOG2;
+const LARGE: u64 = 1 << PAGE_LOG2;
+const NODE: u64 = 1 << NODE_LOG2;
+
+fn store(memory_limit: u64) -> Store {
+    Store::new(Options { memory_limit, ..Options::default() })
+}
+
+fn bytes(len: u64, first: u8) -> Vec<u8> {
+    // A prime number of bytes, over and over: no two pages are alike, and it is quick under Miri.
+    let pattern: Vec<u8> = (0..251).map(|at| first.wrapping_add(at)).collect();
+    let mut bytes = pattern.repeat(len as usize / 251 + 1);
+    bytes.truncate(len as usize);
+    bytes
+}
+
+fn read(blob: &Blob) -> Vec<u8> {
+    blob.pieces(0..blob.len()).collect::<Vec<_>>().concat()
+}
+
+fn settle(store: &mut Store) {
+    while store.step(Budget::STEP, true) {
+        store.audit();
+    }
+    store.audit();
+}
+
+fn page_bytes(store: &Store) -> u64 {
+    store.blob_usage().page_bytes
+}
+
+#[test]
+fn a_page_is_small_in_the_first_node_and_the_last_one_fits_its_bytes() {
+    let mut store = store(u64::MAX);
+    for (len, pages) in [
+        (0, 0),
+        (1, 256),
+        (257, 512),
+        (SMALL, SMALL),
+        (SMALL + 1, SMALL + 256),
+        (NODE, NODE),
+        (NODE + 300, NODE + 512),
+        (NODE + LARGE + LARGE / 2 + 1, NODE + 2 * LARGE),
+    ] {
+        let mut blob = store.new_blob();
+        store.blob_write(&mut blob, 0, &bytes(len, 1)).expect("memory is not limited");
+        assert_eq!((blob.len(), blob.page_bytes(), page_bytes(&store)), (len, pages, pages), "{len} bytes");
+        assert!(read(&blob) == bytes(len, 1));
+        drop(blob);
+        settle(&mut store);
+        assert_eq!(page_bytes(&store), 0);
+    }
+}
+
+#[test]
+fn a_gap_reads_as_zeros_and_takes_no_memory() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    store.blob_append(&mut blob, b"begin").expect("memory is not limited");
+    store.blob_write(&mut blob, 536_870_911, b"x").expect("memory is not limited");
+    assert_eq!(blob.len(), 536_870_912);
+    assert_eq!(blob.page_bytes(), 256 + LARGE);
+    assert_eq!([0, 4, 5, 255, 256, NODE, 536_870_910].map(|at| blob.byte(at)), [b'b', b'n', 0, 0, 0, 0, 0]);
+    assert_eq!(blob.byte(536_870_911), b'x');
+    assert!(blob.pieces(5..1000).collect::<Vec<_>>().concat() == ZEROS[5..1000]);
+    // A byte in the gap brings one page.
+    store.blob_write(&mut blob, 3 * NODE + 7, b"y").expect("memory is not limited");
+    assert_eq!(blob.page_bytes(), 256 + 2 * LARGE);
+    assert_eq!([6, 7, 8].map(|at| blob.byte(3 * NODE + at)), [0, b'y', 0]);
+    store.audit();
+}
+
+#[test]
+fn old_bytes_of_the_pool_never_show_in_a_gap() {
+    let mut store = store(u64::MAX);
+    for len in [1, 100, SMALL - 1, SMALL, NODE + 5] {
+        // Chunks that held something.
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, &vec![0xff; 2 * NODE as usize]).expect("memory is not limited");
+        drop(blob);
+        while page_bytes(&store) > 0 {
+            store.step(Budget::STEP, false);
+        }
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, &bytes(len, 1)).expect("memory is not limited");
+        store.blob_reserve(&mut blob, 300_000, 2 * NODE).expect("memory is not limited");
+        let snapshot = (len == 100).then(|| blob.clone());
+        store.blob_grow(&mut blob, len + 40).expect("memory is not limited");
+        store.blob_write(&mut blob, len + 30_000, b"x").expect("memory is not limited");
+        let mut model = bytes(len, 1);
+        model.resize(len as usize + 30_000, 0);
+        model.push(b'x');
+        assert!(read(&blob) == model, "{len}");
+        store.audit();
+        drop(snapshot);
+    }
+}
+
+#[test]
+fn a_snapshot_shows_its_moment_and_a_write_copies_one_page() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    let old = bytes(3 * NODE, 1);
+    store.blob_append(&mut blob, &old).expect("memory is not limited");
+    let snapshot = blob.slice(5..3 * NODE);
+    assert_eq!(page_bytes(&store), 3 * NODE);
+    store.blob_write(&mut blob, 2 * NODE - 1, b"ab").expect("memory is not limited");
+    assert_eq!(page_bytes(&store), 3 * NODE + 2 * LARGE, "the write touched two pages");
+    store.blob_write(&mut blob, 2 * NODE - 1, b"cd").expect("memory is not limited");
+    assert_eq!(page_bytes(&store), 3 * NODE + 2 * LARGE, "and they are its own now");
+    assert!(snapshot.pieces().collect::<Vec<_>>().concat() == old[5..]);
+    assert_eq!(
+        [2 * NODE - 2, 2 * NODE - 1, 2 * NODE].map(|at| blob.byte(at)),
+        [old[2 * NODE as usize - 2], b'c', b'd']
+    );
+    drop(blob);
+    settle(&mut store);
+    assert_eq!(page_bytes(&store), 3 * NODE, "what the snapshot refers to stays");
+    assert!(snapshot.pieces().collect::<Vec<_>>().concat() == old[5..]);
+    drop(snapshot);
+    settle(&mut store);
+    assert_eq!(page_bytes(&store), 0);
+}
+
+#[test]
+fn a_write_without_memory_changes_nothing() {
+    let mut store = store(2 << 20);
+    let mut blob = store.new_blob();
+    store.blob_append(&mut blob, &bytes(1_000_000, 1)).expect("it fits");
+    let before = store.held_bytes();
+    let pages = page_bytes(&store);
+    for at in [0, 1_000_000, 5_000_000] {
+        let snapshot = blob.clone();
+        assert_eq!(store.blob_write(&mut blob, at, &bytes(1_500_000, 9)), Err(PutError::OutOfMemory));
+        assert!(read(&blob) == bytes(1_000_000, 1) && read(&snapshot) == bytes(1_000_000, 1));
+        assert_eq!(page_bytes(&store), pages);
+        assert!(store.held_bytes() <= 2 << 20 && before <= store.held_bytes());
+        drop(snapshot);
+        settle(&mut store);
+    }
+    assert_eq!(store.blob_write(&mut blob, BLOB_LEN_MAX, b"x"), Err(PutError::ValueTooLong));
+    assert_eq!(store.blob_write(&mut blob, u64::MAX, b"x"), Err(PutError::ValueTooLong));
+    assert_eq!(store.blob_reserve(&mut blob, 1, BLOB_LEN_MAX + 1), Err(PutError::ValueTooLong));
+}
+
+#[test]
+fn an_upload_is_read_into_its_pages() {
+    let mut store = store(u64::MAX);
+    let total = NODE + 3 * LARGE + 100;
+    let source = bytes(total, 7);
+    let mut blob = store.new_blob();
+    let mut step = 1;
+    while blob.len() < total {
+        let left = total - blob.len();
+        store.blob_reserve(&mut blob, 100_000, total).expect("memory is not limited");
+        let mut at = blob.len() as usize;
+        let before = at;
+        for room in blob.room(left.min(step)) {
+            room.copy_from_slice(&source[at..at + room.len()]);
+            at += room.len();
+        }
+        assert!(at - before >= left.min(step).min(100_000) as usize, "so much was reserved");
+        blob.filled((at - before) as u64);
+        step = step * 3 + 1;
+    }
+    assert!(read(&blob) == source);
+    assert_eq!(blob.page_bytes(), NODE + 3 * LARGE + 256, "no page is larger than the value wants");
+    store.audit();
+}
+
+#[test]
+fn room_that_is_not_used_goes_with_the_blob() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    store.blob_reserve(&mut blob, 1 << 18, 1 << 30).expect("memory is not limited");
+    assert_eq!(blob.room(u64::MAX).map(|room| room.len() as u64).sum::<u64>(), 1 << 18);
+    assert!(blob.is_empty());
+    drop(blob);
+    settle(&mut store);
+    assert_eq!(store.usage().pool.used_bytes, 0);
+}
+
+#[test]
+fn a_slice_is_sent_piece_by_piece() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    let source = bytes(NODE + 1000, 3);
+    store.blob_append(&mut blob, &source).expect("memory is not limited");
+    store.blob_grow(&mut blob, 2 * NODE).expect("memory is not limited");
+    let mut slice = blob.slice(10..2 * NODE);
+    let mut sent = Vec::new();
+    while !slice.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 3];
+        let (count, len) = slice.io_slices(&mut slices, 50_000);
+        assert!(count > 0 && len <= 50_000);
+        slices[..count].iter().for_each(|slice| sent.extend_from_slice(slice));
+        slice.advance(len as u64);
+    }
+    let mut expected = source[10..].to_vec();
+    expected.resize(2 * NODE as usize - 10, 0);
+    assert!(sent == expected);
+    assert!(blob.slice(10..2 * NODE).slice(5..9).pieces().collect::<Vec<_>>().concat() == expected[5..9]);
+}
+
+#[test]
+fn blobs_of_a_cleared_map_are_freed_in_bounded_steps() {
+    let mut store = store(u64::MAX);
+    let map = store.create();
+    for _ in 0..10 {
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, &bytes(NODE, 1)).expect("memory is not limited");
+        store.attach(map, blob);
+    }
+    assert_eq!(store.blob_usage().blobs, 10);
+    store.drop_map(map);
+    assert_eq!(store.blob_usage(), BlobUsage { blobs: 0, other_handles: 10, page_bytes: 10 * NODE });
+    let mut steps = 0;
+    while store.debt() > 0 {
+        let before = page_bytes(&store);
+        store.step(Budget::STEP, false);
+        assert!(before - page_bytes(&store) <= NODE, "a step frees a node of small pages at most");
+        store.audit();
+        steps += 1;
+    }
+    assert!(steps >= 10);
+    assert_eq!(page_bytes(&store), 0);
+}
+
+#[test]
+fn an_id_is_used_again_and_a_blob_is_found_by_it() {
+    let mut store = store(u64::MAX);
+    let map = store.create();
+    let ids: Vec<BlobId> = (1..=3)
+        .map(|len| {
+            let mut blob = store.new_blob();
+            store.blob_append(&mut blob, &bytes(len, 1)).expect("memory is not limited");
+            store.attach(map, blob)
+        })
+        .collect();
+    assert_eq!(ids.iter().map(|&id| store.blob(map, id).len()).collect::<Vec<_>>(), [1, 2, 3]);
+    drop(store.detach(map, ids[1]));
+    let blob = store.new_blob();
+    assert_eq!(store.attach(map, blob), ids[1]);
+    store.edit_blob(map, ids[1], |store, blob| store.blob_append(blob, b"four")).expect("memory is not limited");
+    assert_eq!(read(store.blob(map, ids[1])), b"four");
+    assert_eq!(BlobId::new(ids[1].get()), Some(ids[1]));
+    store.audit();
+}
+
+#[test]
+fn a_slice_may_outlive_its_store_and_be_dropped_by_another_thread() {
+    let mut store = store(u64::MAX);
+    let map = store.create();
+    let mut blob = store.new_blob();
+    store.blob_append(&mut blob, &bytes(200_000, 1)).expect("memory is not limited");
+    let slices = [blob.slice(0..100_000), blob.slice(100_000..200_000)];
+    store.attach(map, blob);
+    let [first, second] = slices;
+    std::thread::spawn(move || drop(first)).join().expect("nothing panics there");
+    drop(store);
+    assert!(second.pieces().collect::<Vec<_>>().concat() == bytes(200_000, 1)[100_000..]);
+}
+
+/// xorshift64*: enough for choosing operations, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
+    }
+
+    /// Near a border of pages or nodes as often as not.
+    fn place(&mut self, end: u64) -> u64 {
+        let at = self.below(end + 1);
+        match self.below(4) {
+            0 => (at & !(SMALL - 1)).saturating_sub(self.below(2)),
+            1 => (at & !(LARGE - 1)).saturating_sub(self.below(2)),
+            2 if end > NODE => (NODE - self.below(300)).min(end),
+            _ => at,
+        }
+    }
+}
+
+/// Blobs of a map beside what they must be, uploads, and snapshots that readers hold.
+struct Race {
+    random: Random,
+    store: Store,
+    map: MapId,
+    blobs: Vec<(BlobId, Vec<u8>)>,
+    upload: Option<(Blob, Vec<u8>)>,
+    snapshots: Vec<(BlobSlice, Vec<u8>)>,
+    refused: u32,
+}
+
+impl Race {
+    const LEN_MAX: u64 = NODE + 5 * LARGE;
+
+    fn act(&mut self) {
+        let Race { random, store, map, .. } = self;
+        let fill = random.below(256) as u8;
+        match random.below(100) {
+            0..15 => {
+                let mut blob = store.new_blob();
+                let source = bytes(random.place(Self::LEN_MAX / 2), fill);
+                match store.blob_append(&mut blob, &source) {
+                    Ok(()) => self.blobs.push((store.attach(*map, blob), source)),
+                    Err(_) => self.refused += 1,
+                }
+            }
+            15..60 if !self.blobs.is_empty() => {
+                let chosen = random.below(self.blobs.len() as u64) as usize;
+                let (id, model) = &mut self.blobs[chosen];
+                let len = model.len() as u64;
+                let at = match random.below(5) {
+                    0 | 1 => len,
+                    2 => random.place(Self::LEN_MAX),
+                    _ => random.place(len),
+                };
+                let most = if random.below(4) == 0 { 3 * LARGE } else { 300 };
+                let source = bytes(random.below(most.min(Self::LEN_MAX - at) + 1), fill);
+                let outcome = store.edit_blob(*map, *id, |store, blob| store.blob_write(blob, at, &source));
+                match outcome {
+                    Ok(()) => {
+                        let end = at as usize + source.len();
+                        model.resize(model.len().max(end), 0);
+                        model[at as usize..end].copy_from_slice(&source);
+                    }
+                    Err(_) => self.refused += 1,
+                }
+            }
+            60..70 if !self.blobs.is_empty() => {
+                let (id, model) = &self.blobs[random.below(self.blobs.len() as u64) as usize];
+                let (from, to) = (random.place(model.len() as u64), random.place(model.len() as u64));
+                let range = from.min(to)..from.max(to);
+                let slice = store.blob(*map, *id).slice(range.clone());
+                self.snapshots.push((slice, model[range.start as usize..range.end as usize].to_vec()));
+            }
+            70..74 if !self.blobs.is_empty() => {
+                let (id, model) = &self.blobs[random.below(self.blobs.len() as u64) as usize];
+                let (copy, model) = (store.blob(*map, *id).clone(), model.clone());
+                self.blobs.push((store.attach(*map, copy), model));
+            }
+            74..84 if !self.blobs.is_empty() => {
+                let chosen = random.below(self.blobs.len() as u64) as usize;
+                let (id, _) = self.blobs.swap_remove(chosen);
+                drop(store.detach(*map, id));
+            }
+            84..90 if !self.snapshots.is_empty() => {
+                let chosen = random.below(self.snapshots.len() as u64) as usize;
+                drop(self.snapshots.swap_remove(chosen));
+            }
+            90..97 => self.upload_some(fill),
+            97 => {
+                store.clear(*map);
+                self.blobs.clear();
+            }
+            _ => {}
+        }
+        if self.random.below(3) == 0 {
+            self.store.step(Budget::STEP, self.random.below(2) == 0);
+        }
+    }
+
+    fn upload_some(&mut self, fill: u8) {
+        let Race { random, store, .. } = self;
+        let (mut blob, mut model) = self.upload.take().unwrap_or_else(|| (store.new_blob(), Vec::new()));
+        let total = Self::LEN_MAX.max(blob.len());
+        if store.blob_reserve(&mut blob, random.below(200_000), total).is_err() {
+            self.refused += 1;
+        }
+        let wanted = random.below(200_000).min(total - blob.len());
+        let mut filled = 0;
+        for room in blob.room(wanted) {
+            room.fill(fill);
+            filled += room.len();
+        }
+        blob.filled(filled as u64);
+        model.resize(model.len() + filled, fill);
+        match random.below(4) {
+            0 => self.blobs.push((store.attach(self.map, blob), model)),
+            1 => drop(blob),
+            _ => self.upload = Some((blob, model)),
+        }
+    }
+
+    fn check(&self) {
+        self.store.audit();
+        for (id, model) in &self.blobs {
+            assert!(read(self.store.blob(self.map, *id)) == *model, "a blob is what was written");
+        }
+        for (slice, model) in &self.snapshots {
+            assert!(slice.pieces().collect::<Vec<_>>().concat() == *model, "a snapshot stays as it was");
+        }
+        assert!(self.store.held_bytes() <= self.store.options().memory_limit, "the limit is never exceeded");
+    }
+
+    fn run(seed: u64, memory_limit: u64, operations: u32) {
+        let mut store = Store::new(Options { memory_limit, ..Options::default() });
+        let map = store.create();
+        let (random, blobs, snapshots) = (Random(seed | 1), Vec::new(), Vec::new());
+        let mut race = Race { random, store, map, blobs, upload: None, snapshots, refused: 0 };
+        for _ in 0..operations {
+            race.act();
+            race.check();
+        }
+        assert!(cfg!(miri) || (race.refused > 0) == (memory_limit < u64::MAX), "the limit is met, if there is one");
+        race.snapshots.clear();
+        race.upload = None;
+        race.store.clear(map);
+        settle(&mut race.store);
+        assert_eq!(race.store.usage().pool.used_bytes, 0, "an empty store holds no chunk");
+    }
+}
+
+fn races(memory_limit: u64) {
+    let seeds = match std::env::var("CHUNKBUF_SEED") {
+        Ok(seed) => vec![seed.parse().expect("CHUNKBUF_SEED is a number")],
+        Err(_) if cfg!(miri) => vec![1],
+        Err(_) => (1..=6).collect(),
+    };
+    for seed in seeds {
+        let operations = if cfg!(miri) { 40 } else { 500 };
+        let outcome = std::panic::catch_unwind(|| Race::run(seed, memory_limit, operations));
+        assert!(outcome.is_ok(), "failed with CHUNKBUF_SEED={seed}");
+    }
+}
+
+#[test]
+fn blobs_agree_with_plain_vectors_at_every_step() {
+    races(u64::MAX);
+}
+
+#[test]
+fn blobs_near_the_limit_are_refused_and_lose_nothing() {
+    races(4 << 20);
+}
