@@ -15,6 +15,7 @@
 //! | [`text`] | integers, doubles, patterns and quoting, as Redis reads and prints them |
 //! | [`proto`] | requests from bytes, replies to bytes, the wire text of every error |
 //! | [`keyspace`] | databases of keys and values with a time to live, on the store |
+//! | [`bits`] | the arithmetic of long strings: counting, finding and combining bits, bit fields, subsequences |
 //! | [`engine`] | all that the server is besides its sockets: keyspace, clients, settings, statistics, jobs |
 //! | [`commands`] | one row and one function a command, a file a family |
 //! | [`dispatch`] | from a parsed request to its reply: look-up, gates, call, after-effects |
@@ -23,6 +24,7 @@
 //! The engine is stepped: it opens no socket and reads no clock; time and randomness are handed in. So tests drive it with
 //! virtual time, and the event loop decides how much it does in a turn.
 
+pub mod bits;
 pub mod commands;
 pub mod dispatch;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! COMMAND: the commands about commands. All that they tell comes from the rows.
 
+use super::bitfield::only_gets;
 use super::spec::{AclCategory, KeyFlag};
 use super::syntax::{self, Argument, Kind};
 use super::{
@@ -152,10 +153,21 @@ fn reply_key_spec(spec: &KeySpec, reply: &mut Reply) {
     reply.bulk(b"spec");
     reply.map(1);
     reply.bulk(b"index");
-    reply.integer(i64::from(spec.first));
+    reply.integer(i64::from(spec.first) - i64::from(spec.counted));
     reply.bulk(b"find_keys");
     reply.map(2);
     reply.bulk(b"type");
+    if spec.counted {
+        // Counted from where the search began, the argument that says how many.
+        reply.bulk(b"keynum");
+        reply.bulk(b"spec");
+        reply.map(3);
+        for (name, number) in [("keynumidx", 0), ("firstkey", 1), ("keystep", spec.step)] {
+            reply.bulk(name.as_bytes());
+            reply.integer(i64::from(number));
+        }
+        return;
+    }
     reply.bulk(b"range");
     reply.bulk(b"spec");
     reply.map(3);
@@ -177,7 +189,7 @@ struct KeyRange {
 impl KeyRange {
     fn of(specs: &[KeySpec]) -> KeyRange {
         let none = KeyRange { first: 0, last: 0, step: 0 };
-        specs.iter().fold(none, |range, spec| {
+        specs.iter().filter(|spec| !spec.counted).fold(none, |range, spec| {
             let first = i64::from(spec.first);
             let last = match i64::from(spec.last) {
                 from_the_end @ ..0 => from_the_end,
@@ -454,16 +466,27 @@ fn keys_of(request: &Args<'_>) -> Result<Vec<(usize, &'static [KeyFlag])>, Comma
     let mut keys = Vec::new();
     for key_spec in spec.keys {
         let flags = flags_in(spec, key_spec, request);
-        keys.extend(key_spec.positions(request.len()).map(|at| (at, flags)));
+        let Some(positions) = key_spec.positions(request) else {
+            return invalid("ERR Invalid arguments specified for command");
+        };
+        keys.extend(positions.map(|at| (at, flags)));
     }
     Ok(keys)
 }
 
 /// What a request does with the keys of a specification: where that depends on the arguments (`variable_flags`), what these
-/// arguments make of it. So far that is SET alone, which reads the old value with GET and else only overwrites it.
+/// arguments make of it: SET reads the old value with GET and else only overwrites it, and BITFIELD with nothing but GET only
+/// reads.
 fn flags_in(spec: &CommandSpec, keys: &KeySpec, request: &Args<'_>) -> &'static [KeyFlag] {
     if !keys.flags.contains(&KeyFlag::VariableFlags) {
         return keys.flags;
+    }
+    if spec.name == "bitfield" {
+        return if only_gets(request) {
+            &[KeyFlag::Ro, KeyFlag::Access]
+        } else {
+            &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update]
+        };
     }
     let reads = spec.name == "set" && (3..request.len()).any(|at| request.is(at, "GET"));
     if reads { &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update] } else { &[KeyFlag::Ow, KeyFlag::Update] }

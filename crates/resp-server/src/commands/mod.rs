@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
 //! | [`string`] | strings, and the numbers that strings hold |
+//! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
+//! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS, BITOP ... |
+//! | [`bitfield`] | BITFIELD: integers of any width in a string |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
@@ -14,6 +17,8 @@
 //! | [`spec`] | what a row is |
 
 mod arguments;
+pub mod bitfield;
+pub mod bitmap;
 pub mod command;
 pub mod connection;
 pub mod expire;
@@ -23,6 +28,7 @@ pub mod server;
 pub mod slowlog;
 pub mod spec;
 pub mod string;
+pub mod string_range;
 pub mod syntax;
 
 #[cfg(test)]
@@ -42,6 +48,9 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     slowlog::COMMANDS,
     command::COMMANDS,
     string::COMMANDS,
+    string_range::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];
@@ -83,7 +92,7 @@ pub(crate) fn reply_help(reply: &mut Reply, container: &str, lines: &[&str]) {
 mod tests {
     use super::*;
 
-    /// What Redis 7.4 says of the commands that we have: name, arity, since, group, flags, named categories, tips.
+    /// What Redis 7.4 (for MSETEX, 8.4) says of the commands that we have: name, arity, since, group, flags, named categories, tips.
     const REDIS: &str = include_str!("../../tests/data/commands.csv");
 
     /// Our rows with their full names, subcommands included.

@@ -5,6 +5,7 @@
 use crate::engine::{ClientId, Engine};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
+use crate::text::integer::parse_i64;
 
 /// A command or a subcommand.
 #[derive(Debug)]
@@ -224,6 +225,8 @@ pub struct KeySpec {
     pub last: i32,
     /// Arguments from one key to the next.
     pub step: u32,
+    /// The argument before `first` says how many keys there are; `last` says nothing then.
+    pub counted: bool,
     /// What happens to the key (`RW`, `RO`, `OW`, `RM` and `access`, `update`, `insert`, `delete`).
     pub flags: &'static [KeyFlag],
     /// A remark for readers of `COMMAND INFO`; empty for none.
@@ -233,12 +236,17 @@ pub struct KeySpec {
 impl KeySpec {
     /// One key at argument `at`.
     pub const fn one(at: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first: at, last: 0, step: 1, flags, notes: "" }
+        KeySpec { first: at, last: 0, step: 1, counted: false, flags, notes: "" }
     }
 
     /// Keys from argument `first` to the last argument, every `step` arguments.
     pub const fn to_end(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first, last: -1, step, flags, notes: "" }
+        KeySpec { first, last: -1, step, counted: false, flags, notes: "" }
+    }
+
+    /// Keys from argument `first` on, every `step` arguments, as many as the argument before it says.
+    pub const fn counted(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
+        KeySpec { counted: true, ..KeySpec::to_end(first, step, flags) }
     }
 
     /// The same with a remark.
@@ -246,15 +254,19 @@ impl KeySpec {
         KeySpec { notes, ..self }
     }
 
-    /// The arguments that are keys in a request of `count` arguments; those past its end are left out.
-    pub fn positions(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = self.first as usize;
-        let last = if self.last >= 0 {
+    /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
+    /// no such number.
+    pub fn positions(&self, request: &Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
+        let (count, first, step) = (request.len(), self.first as usize, self.step.max(1) as usize);
+        let last = if self.counted {
+            let keys = usize::try_from(parse_i64(request.get(first - 1)?)?).ok().filter(|&keys| keys > 0)?;
+            first.saturating_add((keys - 1).saturating_mul(step))
+        } else if self.last >= 0 {
             first + self.last as usize
         } else {
             count.saturating_sub(self.last.unsigned_abs() as usize)
         };
-        (first..=last.min(count.saturating_sub(1))).step_by(self.step.max(1) as usize)
+        Some((first..=last.min(count.saturating_sub(1))).step_by(step))
     }
 }
 

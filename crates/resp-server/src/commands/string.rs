@@ -4,6 +4,7 @@ use super::arguments::{Since, Unit, integer, invalid_expire_time};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
 use crate::proto::{Args, CommandError, Reply, Value};
+use crate::text::integer::parse_i64;
 use crate::text::long_double::{self, LongDouble};
 
 /// Table of contents.
@@ -19,6 +20,7 @@ pub(crate) const COMMANDS: &[&CommandSpec] = &[
     &MGET,
     &MSET,
     &MSETNX,
+    &MSETEX,
     &INCR,
     &DECR,
     &INCRBY,
@@ -131,6 +133,7 @@ fn set_with_ttl(
 enum Form {
     Set,
     GetEx,
+    MSetEx,
 }
 
 /// When a string is set.
@@ -142,7 +145,7 @@ enum Only {
     IfPresent,
 }
 
-/// What SET and GETEX can be told.
+/// What SET, GETEX and MSETEX can be told.
 #[derive(Clone, Copy, Default)]
 struct SetOptions<'a> {
     only: Option<Only>,
@@ -159,13 +162,13 @@ impl<'a> SetOptions<'a> {
         let mut options = SetOptions::default();
         let mut index = first;
         while index < args.len() {
-            let set = form == Form::Set;
+            let set = form != Form::GetEx;
             let lasting = options.keep_ttl || options.persist;
             if set && args.is(index, "nx") && options.only != Some(Only::IfPresent) {
                 options.only = Some(Only::IfAbsent);
             } else if set && args.is(index, "xx") && options.only != Some(Only::IfAbsent) {
                 options.only = Some(Only::IfPresent);
-            } else if set && args.is(index, "get") {
+            } else if form == Form::Set && args.is(index, "get") {
                 options.get = true;
             } else if set && args.is(index, "keepttl") && options.expire.is_none() {
                 options.keep_ttl = true;
@@ -493,6 +496,56 @@ fn msetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         set_all(db, args)?;
     }
     reply.integer(i64::from(!any_exists));
+    Ok(Flow::Done)
+}
+
+const MSETEX: CommandSpec = CommandSpec {
+    name: "msetex",
+    arity: Arity::AtLeast(4),
+    flags: &[Flag::Write, Flag::DenyOom, Flag::MovableKeys],
+    keys: &[KeySpec::counted(2, 2, &[KeyFlag::Ow, KeyFlag::Update])],
+    large: Large::EverySecondFrom(3),
+    run: Run::Keys(msetex),
+    doc: Doc {
+        summary: "Sets many strings with one expiry.",
+        since: "8.4.0",
+        complexity: "O(N) in the number of keys.",
+        syntax: "numkeys key value [key value ...] [NX | XX] \
+                 [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        ..Doc::of(Group::String)
+    },
+};
+
+fn msetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let numkeys = parse_i64(args.at(1))
+        .and_then(|number| usize::try_from(number).ok())
+        .filter(|number| (1..=i32::MAX as usize).contains(number))
+        .ok_or(CommandError::text_static("ERR invalid numkeys value"))?;
+    let pairs_end = 2 + 2 * numkeys;
+    if args.len() < pairs_end {
+        return Err(CommandError::text_static("ERR wrong number of key-value pairs"));
+    }
+    let options = SetOptions::parse(args, pairs_end, Form::MSetEx)?;
+    let ttl = match options.expires(db.now(), "msetex")? {
+        Some(at) => Ttl::At(at),
+        None if options.keep_ttl => Ttl::Keep,
+        None => Ttl::Clear,
+    };
+    let mut keys = args.from(2).step_by(2).take(numkeys);
+    let refused = match options.only {
+        Some(Only::IfAbsent) => keys.clone().any(|key| db.find(key).exists()),
+        Some(Only::IfPresent) => keys.clone().any(|key| !db.find(key).exists()),
+        None => false,
+    };
+    if !refused {
+        keys.try_for_each(check_key)?;
+        for index in (2..pairs_end).step_by(2) {
+            let key = args.at(index);
+            let found = db.find(key);
+            set_with_ttl(db, key, found, (args, index + 1), ttl)?;
+        }
+    }
+    reply.integer(i64::from(!refused));
     Ok(Flow::Done)
 }
 

@@ -7,6 +7,7 @@
 //! item     = TOKEN [argument ...]             a token, with the arguments that follow it up to the next token or bracket
 //!          | name[:type]                      an argument
 //!          | [ choice ]                       may be left out
+//!          | [ choice ] ...                   may be left out, or there several times
 //!          | < choice >                       must be there
 //!          | name [name ...]                  may be there several times; also for longer sequences: key value [key value ...]
 //! choice   = sequence { | sequence }          one of them
@@ -198,6 +199,10 @@ impl<'a> Words<'a> {
                     let mut choice = self.choice()?;
                     self.expect("]")?;
                     choice.optional = true;
+                    if self.peek() == Some("...") {
+                        self.next();
+                        choice.multiple = true;
+                    }
                     choice
                 }
                 Some("<") => {
@@ -350,6 +355,8 @@ mod tests {
                 "block(protover:integer AUTH=block(username:string password:string)? SETNAME=clientname:string?)?",
             ),
             ("key increment:double", "key:key increment:double"),
+            ("key [A x | <B y | C>] ...", "key:key oneof(A=x:string oneof(B=y:string C=!))?*"),
+            ("key [GET a b [GET a b ...]]", "key:key GET=block(a:string b:string)?*+"),
             (
                 "source destination [DB destination-db] [REPLACE]",
                 "source:key destination:key DB=destination-db:integer? REPLACE=!?",

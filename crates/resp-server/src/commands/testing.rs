@@ -2,7 +2,7 @@
 
 use chunkbuf::{Options, Store};
 
-use super::{Arity, Run, expire, generic, string};
+use super::{Arity, Run};
 use crate::keyspace::{Keyspace, Millis};
 use crate::proto::{Args, CommandError, Reply, Span};
 
@@ -33,8 +33,7 @@ pub(crate) fn with_args<R>(words: &[&[u8]], run: impl FnOnce(&Args<'_>) -> R) ->
 /// Carries out a request on database 0 and returns the reply, its line ends as blanks: `$2 ab`, `:1`, `-ERR syntax error`.
 pub(crate) fn ask_words(keyspace: &mut Keyspace, words: &[&[u8]], reply: &mut Reply) -> String {
     let name = String::from_utf8_lossy(words[0]).to_lowercase();
-    let mut all = string::COMMANDS.iter().chain(generic::COMMANDS).chain(expire::COMMANDS);
-    let spec = all.find(|spec| spec.name == name).expect("a command of these families");
+    let spec = super::all().find(|spec| spec.name == name).expect("a command");
     let fits = match spec.arity {
         Arity::Exactly(len) => words.len() == len as usize,
         Arity::AtLeast(len) => words.len() >= len as usize,

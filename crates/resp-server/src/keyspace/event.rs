@@ -7,6 +7,10 @@ pub enum Event {
     Set,
     /// Bytes were appended to a string.
     Append,
+    /// A range of a string was written.
+    SetRange,
+    /// Bits of a string were written.
+    SetBit,
     /// A number was changed by an integer.
     IncrBy,
     /// A number was changed by a float.
@@ -33,6 +37,8 @@ impl Event {
         match self {
             Event::Set => "set",
             Event::Append => "append",
+            Event::SetRange => "setrange",
+            Event::SetBit => "setbit",
             Event::IncrBy => "incrby",
             Event::IncrByFloat => "incrbyfloat",
             Event::Del => "del",

@@ -43,6 +43,25 @@ pub(super) enum Stored {
     Blob(BlobSlice),
 }
 
+impl Default for Snapshot {
+    /// No bytes.
+    fn default() -> Snapshot {
+        Snapshot::from(Vec::new())
+    }
+}
+
+impl From<Vec<u8>> for Snapshot {
+    fn from(bytes: Vec<u8>) -> Snapshot {
+        Snapshot(Stored::Copied(bytes))
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
 impl Snapshot {
     /// How many bytes.
     #[allow(clippy::len_without_is_empty)] // nobody asks

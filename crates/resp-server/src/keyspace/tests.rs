@@ -255,12 +255,17 @@ fn values_of_every_size_are_appended_to_moved_and_copied_with_their_expiry() {
     }
 }
 
+/// Puts a value that is a list by its head, and no list.
+pub(crate) fn put_list(keyspace: &mut Keyspace, key: &[u8]) {
+    let map = keyspace.databases[0].map;
+    let head = value::HeadBytes::new(None, ValueType::List, None);
+    keyspace.store.put(map, key, head.flags, &[head.as_slice(), b"items"].concat()).expect("memory is not limited");
+}
+
 #[test]
 fn a_typed_value_keeps_its_type_whatever_happens_to_its_expiry() {
     let mut keyspace = keyspace();
-    let map = keyspace.databases[0].map;
-    let head = value::HeadBytes::new(None, ValueType::List, None);
-    keyspace.store.put(map, b"l", head.flags, &[head.as_slice(), b"items"].concat()).expect("memory is not limited");
+    put_list(&mut keyspace, b"l");
     let mut db = keyspace.db(0);
     for expires in [None, Some(Millis(2_000_000)), Some(Millis(3_000_000)), Some(Millis(i64::MAX)), None] {
         let found = db.find(b"l");
