@@ -31,7 +31,7 @@ impl Content {
             let from = usize::try_from(at % 8).unwrap_or(0);
             head.copy_from_slice(&self.word(at / 8)[from..from + head.len()]);
         }
-        let mut index = at.next_multiple_of(8) / 8;
+        let mut index = at.div_ceil(8);
         let mut words = rest.chunks_exact_mut(8);
         for word in &mut words {
             word.copy_from_slice(&self.word(index));

@@ -79,7 +79,8 @@ impl Load {
 
     /// Whether a row that repeats itself should do so again.
     pub(crate) fn again(&self) -> bool {
-        self.repeats == 0 || self.counted < self.scale.measured && self.begun.elapsed() < self.scale.measured * PATIENCE_FACTOR
+        self.repeats == 0
+            || self.counted < self.scale.measured && self.begun.elapsed() < self.scale.measured * PATIENCE_FACTOR
     }
 
     /// Counts the prober's requests during an act, and for a while after it: what a command leaves to be done later shall count too.
@@ -175,11 +176,8 @@ impl Load {
             }
             Ok(sender.write_all(&requests)?)
         });
-        let read = self.expect_ok(replies);
-        if read.is_err() {
-            // The sender may wait for a server that reads no more; the process ends with this error.
-            return read;
-        }
+        // After an error the sender may wait for a server that reads no more; the process ends with that error.
+        self.expect_ok(replies)?;
         sending.join().map_err(|_| "the sender panicked")?
     }
 
@@ -204,7 +202,9 @@ impl Load {
         while place < bytes {
             let part = self.wire.some(usize::try_from(bytes - place).unwrap_or(PIECE))?;
             let expected = b"+OK\r\n".iter().cycle().skip(usize::try_from(place % 5).unwrap_or(0));
-            if let Some((wrong, _)) = part.iter().zip(expected).enumerate().find_map(|(at, (a, b))| (a != b).then_some((at, a))) {
+            if let Some((wrong, _)) =
+                part.iter().zip(expected).enumerate().find_map(|(at, (a, b))| (a != b).then_some((at, a)))
+            {
                 return Err(format!("a SET is answered {:.100?}", String::from_utf8_lossy(&part[wrong..])).into());
             }
             place += part.len() as u64;

@@ -124,7 +124,7 @@ impl Wire {
     /// Reads a line that must be this one.
     pub(crate) fn expect(&mut self, expected: &str) -> Result {
         let line = self.line()?;
-        if line == expected { Ok(()) } else { Err(format!("{expected:?} expected, {:.200?} received", line).into()) }
+        if line == expected { Ok(()) } else { Err(format!("{expected:?} expected, {line:.200?} received").into()) }
     }
 
     /// Reads a bulk that must be `len` bytes of a content from `at` on.
