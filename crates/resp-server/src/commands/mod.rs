@@ -8,6 +8,8 @@
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
 //! | [`command`] | COMMAND: the commands about commands |
+//! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
+//! | `walk` | the long forms of KEYS and SCAN |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |
 
@@ -16,10 +18,12 @@ pub mod command;
 pub mod connection;
 pub mod expire;
 pub mod generic;
+mod many;
 pub mod server;
 pub mod spec;
 pub mod string;
 pub mod syntax;
+mod walk;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,6 +4,8 @@
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//! * [`walk`]: all keys as they were at one moment, in steps.
+//! * [`hashes`]: a large set that grows and goes without a stall.
 //!
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
@@ -15,8 +17,10 @@
 mod db;
 mod event;
 mod expiry;
+pub(crate) mod hashes;
 mod memory;
 mod value;
+mod walk;
 
 use chunkbuf::{Location, MapId, Store};
 
@@ -24,9 +28,11 @@ pub use db::{Db, Found, StringApart, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
 pub use value::{StringEncoding, StringValue, ValueType};
+pub use walk::{WalkBudget, WalkId};
 
 use expiry::Wheel;
 use value::Head;
+use walk::Walk;
 
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +56,9 @@ pub struct Keyspace {
     scratch: Vec<u8>,
     /// The database that the next expiry step begins with.
     expire_next: usize,
+    /// Walks under way, few or none.
+    walks: Vec<Walk>,
+    walks_begun: u64,
 }
 
 /// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
@@ -100,6 +109,8 @@ impl Keyspace {
             writes: 0,
             scratch: Vec::new(),
             expire_next: 0,
+            walks: Vec::new(),
+            walks_begun: 0,
         }
     }
 
@@ -144,6 +155,12 @@ impl Keyspace {
     /// One bounded step of the job that removes keys whose time has come: at most `budget` look-ups (and as many blocks
     /// freed). Whether there is more to do right now.
     pub fn expire_step(&mut self, budget: u32) -> bool {
+        self.expire_step_but(budget, |_, _| false)
+    }
+
+    /// [`expire_step`](Keyspace::expire_step) that leaves keys alone, for a while, which are `held`: that is asked with a
+    /// database and a key's hash.
+    pub fn expire_step_but(&mut self, budget: u32, held: impl Fn(usize, u64) -> bool) -> bool {
         let mut left = budget;
         let mut more = false;
         for _ in 0..self.databases() {
@@ -154,7 +171,7 @@ impl Keyspace {
                 && let Some(prefix) = self.databases[index].wheel.next_due(self.now)
             {
                 left -= 1;
-                self.expire_prefix(index, prefix);
+                self.expire_prefix(index, prefix, &held);
             }
             if left == 0 {
                 return true;
@@ -163,8 +180,10 @@ impl Keyspace {
         more
     }
 
-    /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again.
-    fn expire_prefix(&mut self, index: usize, prefix: u32) {
+    /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again, and for a little later
+    /// those that are held.
+    fn expire_prefix(&mut self, index: usize, prefix: u32, held: &impl Fn(usize, u64) -> bool) {
+        const HELD_FOR: i64 = 10;
         let now = self.now;
         let database = &mut self.databases[index];
         let mut expired: Vec<Vec<u8>> = Vec::new();
@@ -174,6 +193,10 @@ impl Keyspace {
             None => {}
         });
         for key in &expired {
+            if held(index, self.store.key(key).hash()) {
+                self.databases[index].wheel.arm(prefix, Millis(now.0 + HELD_FOR), now);
+                continue;
+            }
             // Looking for an expired key removes it.
             let found = self.db(index).find(key);
             debug_assert!(!found.exists());
@@ -186,6 +209,9 @@ impl Keyspace {
         self.store.remove_at(database.map, key, location);
         self.writes += 1;
         database.account(Some(at), None);
+        if !self.walks.is_empty() {
+            self.note_death(index, key, Some(at));
+        }
         self.stats.expired_keys += 1;
         self.db(index).also(key.bytes(), Event::Expired);
     }

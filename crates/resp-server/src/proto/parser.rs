@@ -170,7 +170,7 @@ impl Parser {
             let found = self.arguments(bytes, 0, &mut args, limits);
             match found {
                 Ok(Found::Request { end }) => {
-                    batch.push(&args);
+                    batch.adopt(args);
                     taken = end;
                 }
                 Ok(_) => {

@@ -16,7 +16,9 @@
 //!    [`LONG_ROOM`].
 //! 5. What a client does not take of its replies stops it being read at [`UNSENT_MAX`]; until then it may go on sending, as a client
 //!    that writes a long pipeline before it reads the first reply does.
-//! 6. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+//! 6. A request that is long goes on a slice a turn, and one that has to wait for it is woken (see [`crate::engine::tasks`]); the
+//!    connection does nothing else meanwhile. Neither is kept by a client that does not take its replies, as others may wait.
+//! 7. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -29,8 +31,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::Shared;
 use super::stream::Stream;
-use crate::dispatch;
+use crate::dispatch::{self, Pause};
 use crate::engine::ClientId;
+use crate::engine::tasks::OwnedRequest;
 use crate::proto::{Batch, Parser, Reply};
 
 /// Bytes of the buffer that connections read into.
@@ -104,6 +107,10 @@ enum Phase {
     Reading,
     /// There may be complete requests in the query buffer.
     Working,
+    /// The first request of `held` is carried out in slices.
+    Slicing,
+    /// The first request of `held` waits for what others hold.
+    Waiting,
     /// The replies go out, then the connection closes.
     Closing,
 }
@@ -131,8 +138,8 @@ const _: () = assert!(size_of::<Connection>() <= 256, "an idle connection is sma
 struct Worked {
     /// Bytes at the front that are done with.
     taken: usize,
-    /// Whether there may be complete requests behind them.
-    unfinished: bool,
+    /// Whether there may be complete requests behind them, and what they are.
+    next: Phase,
 }
 
 /// Serves a connection until it ends.
@@ -166,7 +173,9 @@ impl Connection {
             let mut waits = false;
             if !self.reply.is_empty() {
                 match self.poll_send(cx) {
-                    Poll::Ready(Ok(())) if !self.reply.is_empty() => return Poll::Ready(Turn::Over),
+                    Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
+                        return Poll::Ready(Turn::Over);
+                    }
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Turn::Closed),
                     Poll::Pending => waits = true,
@@ -176,14 +185,18 @@ impl Connection {
             if self.phase == Phase::Closing || self.shared.ending.get() {
                 return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
             }
-            if self.reply.len() > UNSENT_MAX {
+            if self.reply.len() > UNSENT_MAX && !matches!(self.phase, Phase::Slicing | Phase::Waiting) {
                 return Poll::Pending;
             }
             if used_up {
                 return Poll::Ready(Turn::Over);
             }
             used_up = match self.phase {
-                Phase::Working => {
+                Phase::Waiting if !self.shared.engine.borrow().holds.may_retry(self.client) => {
+                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Phase::Working | Phase::Slicing | Phase::Waiting => {
                     self.work_on_query();
                     true
                 }
@@ -191,7 +204,7 @@ impl Connection {
                     Ok(filled) => filled,
                     Err(_) => return Poll::Ready(Turn::Closed),
                 },
-            } || self.phase == Phase::Working;
+            } || self.phase != Phase::Reading;
         }
     }
 
@@ -312,18 +325,25 @@ impl Connection {
         let mut query = std::mem::take(&mut self.query);
         let worked = self.work(&mut query, received, &mut desk.batch, &mut desk.reply_memory);
         if worked.taken < query.len() {
-            query.drain(..worked.taken);
-            if query.len() <= SHORT {
-                query.shrink_to_fit();
+            if query.capacity() > LONG_ROOM && query.len() - worked.taken <= SHORT {
+                self.query = query[worked.taken..].to_vec();
+                self.shared.engine.borrow_mut().discard(query);
+            } else {
+                query.drain(..worked.taken);
+                if query.len() <= SHORT {
+                    query.shrink_to_fit();
+                }
+                self.query = query;
             }
-            self.query = query;
+        } else {
+            self.shared.engine.borrow_mut().discard(query);
         }
         self.note_phase(&worked);
     }
 
     fn note_phase(&mut self, worked: &Worked) {
         if self.phase != Phase::Closing {
-            self.phase = if worked.unfinished { Phase::Working } else { Phase::Reading };
+            self.phase = worked.next;
         }
     }
 
@@ -342,21 +362,20 @@ impl Connection {
 
         let mut taken = 0;
         let mut held = self.held.take();
-        let unfinished = loop {
+        let next = loop {
             let (current, from, len) = match &mut held {
                 Some(held) => (&mut held.batch, held.next, held.taken),
                 None => match self.parser.parse(&mut bytes[taken..], batch, BATCH_MAX, &engine.limits(self.client)) {
                     Ok(len) => (&mut *batch, 0, len),
                     Err(error) => {
                         self.reply.error(&error.text());
-                        self.phase = Phase::Closing;
-                        break false;
+                        break Phase::Closing;
                     }
                 },
             };
             if current.is_empty() {
                 taken += len;
-                break false;
+                break Phase::Reading;
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
             if engine.in_debt() {
@@ -366,8 +385,7 @@ impl Connection {
                 }
             }
             if executed.close {
-                self.phase = Phase::Closing;
-                break false;
+                break Phase::Closing;
             }
             let next = from + executed.requests;
             if next < current.len() {
@@ -375,24 +393,32 @@ impl Connection {
                     Some(held) => Box::new(Held { next, ..*held }),
                     None => Box::new(Held { batch: std::mem::take(batch), next, taken: len }),
                 });
-                break true;
+                break match executed.pause {
+                    None => Phase::Working,
+                    Some(Pause::Slice) => Phase::Slicing,
+                    Some(Pause::Wait) => Phase::Waiting,
+                };
+            }
+            if let Some(spans) = current.take_excess() {
+                engine.discard(spans);
             }
             held = None;
             taken += len;
             if taken == bytes.len() {
-                break false;
+                break Phase::Reading;
             }
             if shared.clock.monotonic_us() - now.monotonic_us > TURN_US {
-                break true;
+                break Phase::Working;
             }
         };
+        shared.wake(engine);
         if engine.shutdown {
             shared.end.notify_one();
         }
         if self.reply.is_empty() {
             *memory = self.reply.reclaim();
         }
-        Worked { taken, unfinished }
+        Worked { taken, next }
     }
 
     /// Keeps count of the connections whose client has not taken all its replies.
@@ -411,6 +437,15 @@ impl Drop for Connection {
         self.shared.tasks.borrow_mut().remove(&self.client);
         let mut engine = self.shared.engine.borrow_mut();
         engine.note_io(self.client, 0, self.written, 0, 0);
+        self.shared.waiting.borrow_mut().remove(&self.client);
+        if let Some(Held { batch, next, .. }) = self.held.take().map(|held| *held)
+            && engine.has_task(self.client)
+        {
+            engine.leave_task(self.client, OwnedRequest { bytes: std::mem::take(&mut self.query), batch, index: next });
+        }
         engine.disconnect(self.client);
+        engine.discard(std::mem::take(&mut self.reply));
+        engine.discard(std::mem::take(&mut self.query));
+        self.shared.wake(&mut engine);
     }
 }

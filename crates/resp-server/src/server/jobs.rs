@@ -51,7 +51,9 @@ pub(super) async fn run(shared: Rc<Shared>) {
 fn round(shared: &Shared) -> bool {
     let mut engine = shared.engine.borrow_mut();
     engine.set_now(shared.clock.now());
-    engine.run_jobs(true)
+    let more = engine.run_jobs(true);
+    shared.wake(&mut engine);
+    more
 }
 
 fn end_idle_clients(shared: &Shared) {
