@@ -75,7 +75,7 @@ impl Clients {
         }
     }
 
-    /// Turns for all clients until there is nothing under way but what is `left`.
+    /// Turns for all clients until nothing is under way; the replies.
     fn settle(&mut self) -> HashMap<ClientId, String> {
         let mut replies = HashMap::new();
         for _ in 0..100_000 {
