@@ -436,6 +436,72 @@ fn above_maxmemory_writes_are_refused_and_reads_go_on() {
     eventually("there is room again", || client.ask("SET k v") == "OK");
 }
 
+// ---- long commands among others
+
+#[test]
+fn nobody_sees_a_long_command_half_done() {
+    const KEYS: usize = 3000;
+    const ROUNDS: usize = 15;
+    let server = start(&[]);
+    let keys: Vec<String> = (0..KEYS).map(|key| format!("key:{key}")).collect();
+    let set_all = |number: usize| {
+        let pairs = keys.iter().flat_map(|key| [key.clone(), number.to_string()]);
+        encode(&[String::from("MSET")].into_iter().chain(pairs).collect::<Vec<_>>())
+    };
+    let words =
+        |command: &str| encode(&[command].into_iter().chain(keys.iter().map(String::as_str)).collect::<Vec<_>>());
+    let (get_all, count_all) = (words("MGET"), words("EXISTS"));
+    server.client().send_bytes(&set_all(0)).unwrap();
+    thread::scope(|scope| {
+        for writer in 1..=3 {
+            let (server, set_all) = (&server, &set_all);
+            scope.spawn(move || {
+                let mut client = server.client();
+                for round in 0..ROUNDS {
+                    client.send_bytes(&set_all(writer + 10 * round)).unwrap();
+                    assert_eq!(client.next_frame().unwrap().printed(), "OK");
+                }
+            });
+        }
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut client = server.client();
+                for _ in 0..ROUNDS {
+                    client.send_bytes(&get_all).unwrap();
+                    let Frame::Array(values) = client.next_frame().unwrap() else {
+                        panic!("MGET answers with an array")
+                    };
+                    assert_eq!(values.len(), KEYS);
+                    assert!(values.iter().all(|value| *value == values[0]), "two values at one moment");
+                    client.send_bytes(&count_all).unwrap();
+                    let count = client.next_frame().unwrap().printed();
+                    assert!([0, KEYS].map(|count| format!("(integer) {count}")).contains(&count), "{count}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_long_command_is_whole_though_its_client_has_gone() {
+    let server = start(&[]);
+    let pairs = (0..200_000).flat_map(|key| [format!("key:{key}"), String::from("x")]);
+    let request = encode(&[String::from("MSET")].into_iter().chain(pairs).collect::<Vec<_>>());
+    let mut client = server.client();
+    client.send_bytes(&request).unwrap();
+    drop(client);
+    let mut other = server.client();
+    // DBSIZE may come before the request has arrived, but it does not see half of it.
+    eventually("all keys are there", || match other.ask("DBSIZE").as_str() {
+        "(integer) 0" => false,
+        "(integer) 200000" => true,
+        size => panic!("{size} keys"),
+    });
+    other.send_bytes(&encode(&["KEYS", "*99"])).unwrap();
+    let Frame::Array(keys) = other.next_frame().unwrap() else { panic!("KEYS answers with an array") };
+    assert_eq!(keys.len(), 2000);
+}
+
 // ---- what tools ask first
 
 #[test]

@@ -562,6 +562,13 @@ impl Store {
         self.pool.usage().held_bytes + self.memory.outside_bytes()
     }
 
+    /// Bytes that may be written before the memory limit is reached, about: what compaction could win is not counted, nor what
+    /// is left in chunks that are being written. O(1).
+    pub fn room_bytes(&self) -> u64 {
+        let free = self.options.memory_limit.saturating_sub(self.held_bytes());
+        free.saturating_add(self.pool.usage().warm_bytes)
+    }
+
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).
     pub fn memory(&self) -> (u64, u64) {
         (self.pool.usage().held_bytes, self.memory.usage().page_bytes)

@@ -1,12 +1,14 @@
 //! Commands about keys, whatever they hold.
 
 use super::arguments::{integer, small_integer};
+use super::many::{are_many, each_key};
 use super::spec::{
     AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
 };
+use super::walk::{self, Pattern, Scan};
+use crate::engine::holds::Access;
 use crate::keyspace::{Db, Event, Keyspace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
-use crate::text::glob::{self, Case};
 use crate::text::integer::parse_u64_loose;
 
 /// Table of contents.
@@ -34,16 +36,22 @@ const DEL: CommandSpec = CommandSpec {
 };
 
 fn del(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let mut removed = 0;
-    for key in args.from(1) {
-        let found = db.find(key);
-        if db.remove(found) {
-            db.changed(key, Event::Del);
-            removed += 1;
-        }
+    if are_many(args.len() - 1) {
+        return Ok(each_key(Access::Write, |db, key, _| remove(db, key), |removed, reply| reply.integer(removed)));
     }
+    let removed = args.from(1).map(|key| remove(db, key)).sum();
     reply.integer(removed);
     Ok(Flow::Done)
+}
+
+/// Removes a key; how many that were.
+fn remove(db: &mut Db<'_>, key: &[u8]) -> i64 {
+    let found = db.find(key);
+    let removed = db.remove(found);
+    if removed {
+        db.changed(key, Event::Del);
+    }
+    i64::from(removed)
 }
 
 const UNLINK: CommandSpec = CommandSpec {
@@ -101,12 +109,16 @@ const TOUCH: CommandSpec = CommandSpec {
 };
 
 fn count_existing(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let mut existing = 0;
-    for key in args.from(1) {
-        existing += i64::from(db.read(key).exists());
+    if are_many(args.len() - 1) {
+        return Ok(each_key(Access::Read, |db, key, _| count(db, key), |existing, reply| reply.integer(existing)));
     }
+    let existing = args.from(1).map(|key| count(db, key)).sum();
     reply.integer(existing);
     Ok(Flow::Done)
+}
+
+fn count(db: &mut Db<'_>, key: &[u8]) -> i64 {
+    i64::from(db.read(key).exists())
 }
 
 const TYPE: CommandSpec = CommandSpec {
@@ -304,6 +316,9 @@ const KEYS: CommandSpec = CommandSpec {
 };
 
 fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if db.len() > walk::KEYS_MAX {
+        return Ok(walk::keys(db));
+    }
     let pattern = Pattern::new(args.at(1));
     let mut scratch = Vec::new();
     let mut len = 0;
@@ -326,22 +341,6 @@ fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// A pattern for keys.
-struct Pattern<'a> {
-    /// `None`: all keys, the empty one too, which no pattern but the empty one matches.
-    glob: Option<&'a [u8]>,
-}
-
-impl<'a> Pattern<'a> {
-    fn new(pattern: &'a [u8]) -> Pattern<'a> {
-        Pattern { glob: (pattern != b"*").then_some(pattern) }
-    }
-
-    fn matches(&self, key: &[u8]) -> bool {
-        self.glob.is_none_or(|pattern| glob::matches(pattern, key, Case::Sensitive))
-    }
-}
-
 const SCAN: CommandSpec = CommandSpec {
     name: "scan",
     arity: Arity::AtLeast(2),
@@ -361,56 +360,28 @@ const SCAN: CommandSpec = CommandSpec {
 };
 
 fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let mut cursor = parse_u64_loose(args.at(1)).ok_or(CommandError::text_static("ERR invalid cursor"))?;
-    let mut count = 10;
-    let mut pattern = Pattern { glob: None };
-    let mut type_name: Option<&[u8]> = None;
+    let cursor = parse_u64_loose(args.at(1)).ok_or(CommandError::text_static("ERR invalid cursor"))?;
+    let mut scan = Scan { cursor, count: 10, pattern: Pattern::ALL, type_name: None };
     let mut index = 2;
     while index < args.len() {
         let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
         if args.is(index, "count") {
-            count = integer(value)?;
-            if count < 1 {
-                return Err(CommandError::Syntax);
-            }
+            scan.count = u64::try_from(integer(value)?).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
         } else if args.is(index, "match") {
-            pattern = Pattern::new(value);
+            scan.pattern = Pattern::new(value);
         } else if args.is(index, "type") {
-            type_name = Some(value);
+            scan.type_name = Some(value);
         } else {
             return Err(CommandError::Syntax);
         }
         index += 2;
     }
-
-    let mut keys: Vec<Vec<u8>> = Vec::new();
-    let mut scratch = Vec::new();
-    let mut visited = 0;
-    // A sparse index takes many bites for few keys: those are bounded too.
-    let mut bites = count.saturating_mul(10);
-    loop {
-        cursor = db.scan(cursor, |key| {
-            visited += 1;
-            let Some((key, value_type)) = key else { return };
-            let of_type = |name: &[u8]| name.eq_ignore_ascii_case(value_type.name().as_bytes());
-            if type_name.is_none_or(of_type) {
-                let key = key.as_slice(&mut scratch);
-                if pattern.matches(key) {
-                    keys.push(key.to_vec());
-                }
-            }
-        });
-        bites -= 1;
-        if cursor == 0 || visited >= count || bites == 0 {
-            break;
-        }
+    if scan.count > walk::KEYS_MAX && db.len() > walk::KEYS_MAX {
+        return Ok(walk::scan(scan));
     }
-    reply.array(2);
-    reply.bulk(cursor.to_string().as_bytes());
-    reply.array(keys.len());
-    for key in &keys {
-        reply.bulk(key);
-    }
+    let mut scanned = Scan::<&[u8]>::begin();
+    while scan.step(db, &mut scanned, usize::MAX) {}
+    scan.finish(scanned, reply);
     Ok(Flow::Done)
 }
 

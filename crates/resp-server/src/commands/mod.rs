@@ -13,6 +13,8 @@
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
+//! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
+//! | `walk` | the long forms of KEYS and SCAN |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |
 
@@ -24,12 +26,14 @@ pub mod connection;
 pub mod expire;
 pub mod generic;
 pub mod latency;
+mod many;
 pub mod server;
 pub mod slowlog;
 pub mod spec;
 pub mod string;
 pub mod string_range;
 pub mod syntax;
+mod walk;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,7 +2,7 @@
 //!
 //! A family's file declares a `const` row directly above its function and lists it in `COMMANDS` at its top.
 
-use crate::engine::{ClientId, Engine};
+use crate::engine::{ClientId, Engine, Sliced};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
@@ -133,12 +133,14 @@ pub struct Context<'a> {
 pub type Outcome = Result<Flow, CommandError>;
 
 /// How a command went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Flow {
     /// It is done and its reply is written.
     Done,
     /// It is done, and the connection closes once the reply is sent.
     Close,
+    /// It is long and has only begun: slices carry it out.
+    Sliced(Box<dyn Sliced>),
 }
 
 /// What is true of a command. [`name`](Flag::name) is what `COMMAND INFO` prints, in this order; some are not printed.

@@ -1,7 +1,9 @@
 //! Commands about strings, and the numbers that strings hold.
 
 use super::arguments::{Since, Unit, integer, invalid_expire_time};
+use super::many;
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
+use crate::engine::holds::Access;
 use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
 use crate::proto::{Args, CommandError, Reply, Value};
 use crate::text::integer::parse_i64;
@@ -88,7 +90,7 @@ fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 
 /// Sets a string to an argument, which may be large.
 #[inline]
-fn set_argument(
+pub(super) fn set_argument(
     db: &mut Db<'_>,
     found: Found<'_>,
     args: &Args<'_>,
@@ -436,13 +438,22 @@ const MGET: CommandSpec = CommandSpec {
 
 fn mget(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     reply.array(args.len() - 1);
+    if many::are_many(args.len() - 1) {
+        return Ok(many::each_key(Access::Read, reply_if_string, |_, _| {}));
+    }
     for key in args.from(1) {
-        let found = db.read(key);
-        if db.reply_string(&found, reply).is_err() {
-            reply.null();
-        }
+        reply_if_string(db, key, reply);
     }
     Ok(Flow::Done)
+}
+
+/// Replies with the string of a key, or null; a sum of such replies means nothing.
+fn reply_if_string(db: &mut Db<'_>, key: &[u8], reply: &mut Reply) -> i64 {
+    let found = db.read(key);
+    if db.reply_string(&found, reply).is_err() {
+        reply.null();
+    }
+    0
 }
 
 const MSET: CommandSpec = CommandSpec {
@@ -465,6 +476,9 @@ const MSET: CommandSpec = CommandSpec {
 fn mset(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if args.len().is_multiple_of(2) {
         return Err(CommandError::Arity("mset"));
+    }
+    if many::are_many(args.len() / 2) {
+        return Ok(many::set_pairs(false, |_, reply| reply.ok()));
     }
     set_all(db, args)?;
     reply.ok();
@@ -490,6 +504,9 @@ const MSETNX: CommandSpec = CommandSpec {
 fn msetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if args.len().is_multiple_of(2) {
         return Err(CommandError::Arity("msetnx"));
+    }
+    if many::are_many(args.len() / 2) {
+        return Ok(many::set_pairs(true, |set, reply| reply.integer(i64::from(set))));
     }
     let any_exists = args.from(1).step_by(2).any(|key| db.find(key).exists());
     if !any_exists {
@@ -549,17 +566,11 @@ fn msetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     Ok(Flow::Done)
 }
 
-/// Sets each pair of arguments, or none if there is a key that cannot be. Memory that runs out on the way ends it there: the
-/// gate before the command has made sure that there is some.
+/// Sets each pair of arguments, or none if there is a key that cannot be, or no memory for all as far as can be told.
 fn set_all(db: &mut Db<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     args.from(1).step_by(2).try_for_each(check_key)?;
-    for index in (1..args.len()).step_by(2) {
-        let key = args.at(index);
-        let found = db.find(key);
-        set_argument(db, found, args, index + 1, Ttl::Clear)?;
-        db.changed(key, Event::Set);
-    }
-    Ok(())
+    many::check_room(db, args)?;
+    (1..args.len()).step_by(2).try_for_each(|index| many::set(db, args, index))
 }
 
 const INCR: CommandSpec = CommandSpec {

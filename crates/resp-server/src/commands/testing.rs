@@ -2,7 +2,7 @@
 
 use chunkbuf::{Options, Store};
 
-use super::{Arity, Run};
+use super::{Arity, Flow, Run};
 use crate::keyspace::{Keyspace, Millis};
 use crate::proto::{Args, CommandError, Reply, Span};
 
@@ -43,9 +43,13 @@ pub(crate) fn ask_words(keyspace: &mut Keyspace, words: &[&[u8]], reply: &mut Re
         Run::Keys(run) => with_args(words, |args| run(&mut keyspace.db(0), args, reply)),
         Run::Server(_) | Run::Subcommands(_) | Run::BareOr(..) => panic!("{name} needs an engine"),
     };
-    if let Err(error) = outcome {
-        assert!(reply.is_empty(), "an error is all of a reply");
-        reply.error(&error.text());
+    match outcome {
+        Ok(Flow::Done | Flow::Close) => {}
+        Ok(Flow::Sliced(task)) => panic!("{task:?} needs an engine"),
+        Err(error) => {
+            assert!(reply.is_empty(), "an error is all of a reply");
+            reply.error(&error.text());
+        }
     }
     String::from_utf8_lossy(&reply.to_vec()).replace("\r\n", " ").trim_end().to_string()
 }

@@ -4,12 +4,13 @@
 //! (see [`Engine::begin_turn`]): the clock is looked at once for every [`LOOK`] of work, never for a small batch.
 
 use super::gates::{self, Gates, Request};
+use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
 use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
-use crate::engine::{ClientId, Engine, Slot, ledger};
+use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, ledger};
 use crate::proto::{Args, Batch, CommandError, Reply};
 
 /// What came of a batch.
@@ -19,6 +20,24 @@ pub struct Executed {
     pub requests: usize,
     /// The connection closes once the reply is sent (QUIT, or a refused client).
     pub close: bool,
+    /// Why the first request that is left was not carried out, if it was tried.
+    pub pause: Option<Pause>,
+}
+
+/// Why a request is left although the turn could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It is long, and its slice is over. It must go on soon, whether its client takes replies or not: it may hold keys.
+    Slice,
+    /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
+    Wait,
+}
+
+/// What became of one request.
+enum Next {
+    Done,
+    Close,
+    Pause(Pause),
 }
 
 /// Requests in a turn of one connection.
@@ -74,16 +93,29 @@ pub fn execute(
     let mut request_bytes = 0;
     let mut at = from;
     let mut close = false;
+    let mut pause = None;
+    if engine.has_task(client) {
+        pause = turn.slice(engine, &batch.args(at, bytes), reply);
+        at += usize::from(pause.is_none());
+        turn.closed = gates::closed(engine, engine.clients.at(slot));
+    }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
-    while at < end && !close && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+    while at < end && !close && pause.is_none() && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
         if let Some(lookahead) = &mut lookahead {
             lookahead.advance(&engine.keyspace, at);
         }
         let args = batch.args(at, bytes);
         at += 1;
         request_bytes += args.extent();
-        close = turn.request(engine, &args, reply) == Flow::Close;
+        match turn.request(engine, &args, reply) {
+            Next::Done => {}
+            Next::Close => close = true,
+            Next::Pause(why) => {
+                at -= 1;
+                pause = Some(why);
+            }
+        }
         let work = (at - from) * LOOK_REQUEST + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at && at < end {
             look_at = work + LOOK;
@@ -95,7 +127,7 @@ pub fn execute(
     let last = at.checked_sub(1).filter(|&last| last >= from).map(|last| batch.args(last, bytes));
     turn.end_run(engine, last.as_ref());
     engine.clients.at_mut(slot).args_bytes = 0;
-    Executed { requests: at - from, close }
+    Executed { requests: at - from, close, pause }
 }
 
 /// A turn while it lasts.
@@ -116,7 +148,7 @@ struct Turn {
 
 impl Turn {
     #[inline]
-    fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Flow {
+    fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         if let Resolved::Found(command) = resolved
             && gates::passes_form(command.spec.arity, args.len())
@@ -128,33 +160,42 @@ impl Turn {
         self.ask_gates(engine, resolved, args, reply)
     }
 
-    /// The way of a request that some gate may refuse.
+    /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
-    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Flow {
+    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
-            (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Flow::Close,
+            (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Next::Close,
             (Some(error), _) => {
+                engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {
                     let number = command.number as usize;
                     engine.stats.command(number, command.name).rejected_calls += 1;
                 }
                 answer_error(engine, &error, reply);
-                Flow::Done
+                Next::Done
             }
             (None, Resolved::Found(_)) if !args.is_whole() => {
+                engine.holds.stop_waiting(self.client);
                 answer_error(engine, &CommandError::OutOfMemory, reply);
-                Flow::Done
+                Next::Done
             }
-            (None, Resolved::Found(command)) => self.call(engine, command, args, reply),
+            (None, Resolved::Found(command)) => {
+                let db = engine.clients.at(self.slot).db;
+                let touches_keys = command.spec.is(Flag::Write) || command.spec.is(Flag::Readonly);
+                if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
+                    return Next::Pause(Pause::Wait);
+                }
+                self.call(engine, command, args, reply)
+            }
             (None, _) => unreachable!("what does not exist is refused"),
         }
     }
 
     /// Runs the handler and sees to what follows.
     #[inline]
-    fn call(&mut self, engine: &mut Engine, command: &Command, args: &Args<'_>, reply: &mut Reply) -> Flow {
+    fn call(&mut self, engine: &mut Engine, command: &Command, args: &Args<'_>, reply: &mut Reply) -> Next {
         let changes_before = engine.keyspace.stats.dirty;
         let client = engine.clients.at_mut(self.slot);
         client.last_command = Some(command.name);
@@ -179,12 +220,55 @@ impl Turn {
         if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
             self.end_run(engine, Some(args));
         }
-        // 3. The reply of a command that failed.
-        outcome.unwrap_or_else(|error| {
-            engine.stats.command(command.number as usize, command.name).failed_calls += 1;
-            answer_error(engine, &error, reply);
-            Flow::Done
-        })
+        // 3. What is left to do of a long command, and the reply of one that failed.
+        match outcome {
+            Ok(Flow::Done) => Next::Done,
+            Ok(Flow::Close) => Next::Close,
+            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+        }
+    }
+
+    /// Registers a long command and gives it its first slice.
+    #[cold]
+    fn begin(
+        &mut self,
+        engine: &mut Engine,
+        command: &Command,
+        task: Box<dyn Sliced>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
+        self.end_run(engine, None);
+        let writes = command.spec.is(Flag::Write);
+        engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
+        self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+    }
+
+    /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
+    #[cold]
+    fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+        let Resolved::Found(command) = self.lookup.resolve(args) else {
+            unreachable!("the request has been carried out in part");
+        };
+        let outcome = engine.step_task(self.client, args, reply);
+        let now_ns = (engine.host.clock_ns)();
+        let cell = engine.stats.command(command.number as usize, command.name);
+        cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
+        self.run_began_ns = now_ns;
+        engine.ledger.part(command.name, 1, now_ns);
+        match outcome {
+            Ok(Progress::Done) => None,
+            Ok(Progress::More) => Some(Pause::Slice),
+            Ok(Progress::Waits) => Some(Pause::Wait),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                None
+            }
+        }
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -235,6 +319,12 @@ impl Turn {
         let len_max = usize::try_from(engine.settings.slowlog_max_len).unwrap_or(usize::MAX);
         engine.slowlog.add(entry, len_max);
     }
+}
+
+#[cold]
+fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
+    engine.stats.command(command.number as usize, command.name).failed_calls += 1;
+    answer_error(engine, error, reply);
 }
 
 #[cold]

@@ -93,6 +93,13 @@ pub(super) const GATES: &[Gate] = &[
             refused.then_some(CommandError::OutOfMemory)
         },
     },
+    Gate {
+        name: "no long command holds its keys",
+        concerns: |command| command.is(Flag::Write) || command.is(Flag::Readonly),
+        closed: |engine, _| !engine.holds.is_idle(),
+        // It is not refused: it waits (see `holding`).
+        refuse: |_| None,
+    },
 ];
 
 const _: () = assert!(GATES.len() <= u32::BITS as usize);
@@ -184,13 +191,16 @@ mod tests {
                 "the number of arguments is right",
                 "the client has shown the password",
                 "there is memory for a write",
+                "no long command holds its keys",
             ]
         );
     }
 
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
-        for (name, gates) in [("get", 0b01000), ("set", 0b11000), ("auth", 0b00000), ("del", 0b01000)] {
+        for (name, gates) in
+            [("get", 0b101000), ("set", 0b111000), ("auth", 0b000000), ("del", 0b101000), ("ping", 0b001000)]
+        {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");
         }

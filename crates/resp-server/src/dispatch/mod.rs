@@ -7,6 +7,7 @@
 //! * `lookup`: the command of a name, in any case, through one small table of hashes.
 //! * `gates`: the `GATES` table, the ordered reasons to refuse; one test of bits when there is none.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
+//! * `holding`: which keys a request needs, and whether it has to wait for them.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
 //! How long a command took is known as precisely as is cheap. The clock is read at the ends of a run of commands that touch
@@ -16,10 +17,11 @@
 
 mod call;
 mod gates;
+mod holding;
 mod lookahead;
 mod lookup;
 
-pub use call::{Executed, execute};
+pub use call::{Executed, Pause, execute};
 pub(crate) use lookup::takes_large;
 
 #[cfg(test)]

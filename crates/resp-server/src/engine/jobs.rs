@@ -35,6 +35,8 @@ pub const JOBS: &[Job] = &[
         in_debt: |engine| engine.keyspace.store.debt() > 0,
         step: |engine, idle| engine.keyspace.store.step(Budget::STEP, idle),
     },
+    Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
+    Job { name: "garbage", in_debt: |_| false, step: |engine, _| engine.garbage.step() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
 
@@ -74,7 +76,8 @@ impl Engine {
     }
 
     fn step_expiry(&mut self) -> bool {
-        self.expiry.unfinished = self.keyspace.expire_step(EXPIRY_LOOKUPS);
+        let holds = &self.holds;
+        self.expiry.unfinished = self.keyspace.expire_step_but(EXPIRY_LOOKUPS, |db, hash| holds.is_held(db, hash));
         self.expiry.last_us = self.now.monotonic_us;
         self.expiry.unfinished
     }

@@ -13,9 +13,14 @@
 //! | [`stats`] | counters |
 //! | [`ledger`] | how long every turn took, and what took most of the long ones |
 //! | [`latency`], [`slowlog`] | what LATENCY and SLOWLOG tell |
+//! | [`tasks`] | long commands, a slice at a time |
+//! | [`holds`] | who holds which keys, and who waits for them |
+//! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
 pub mod clients;
+pub mod garbage;
+pub mod holds;
 pub mod info;
 pub mod jobs;
 pub mod latency;
@@ -23,6 +28,7 @@ pub mod ledger;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
+pub mod tasks;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -36,6 +42,7 @@ pub use clients::{Clients, Slot};
 pub use ledger::Ledger;
 pub use settings::{LogLevel, Settings};
 pub use stats::Stats;
+pub use tasks::{Progress, Slice, Sliced};
 
 /// The version of Redis that we answer like: what clients read to know which commands there are.
 pub const REDIS_VERSION: &str = "7.4.0";
@@ -132,6 +139,12 @@ pub struct Engine {
     pub ledger: Ledger,
     pub(crate) latency: latency::Monitor,
     pub(crate) slowlog: slowlog::SlowLog,
+    /// What long commands hold, and who waits for it.
+    pub holds: holds::Holds,
+    /// Long commands under way.
+    tasks: tasks::Tasks,
+    /// What is freed in steps.
+    pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
     pub host: Host,
     /// Set by SHUTDOWN: the event loop ends when it sees it.
@@ -172,6 +185,9 @@ impl Engine {
             ledger: Ledger::default(),
             latency: latency::Monitor::default(),
             slowlog: slowlog::SlowLog::default(),
+            holds: holds::Holds::default(),
+            tasks: tasks::Tasks::default(),
+            garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
             now,
@@ -296,8 +312,9 @@ impl Engine {
         Ok(self.clients.add(peer, no_password, self.now))
     }
 
-    /// Forgets a client whose connection is closed.
+    /// Forgets a client whose connection is closed, with what it waits for and what it has under way.
     pub fn disconnect(&mut self, client: ClientId) {
+        self.forget_task(client);
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
         }
@@ -350,6 +367,11 @@ impl Engine {
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
     }
 
+    /// Takes what a connection is done with, to be freed in steps if it is large. O(1), or the cost of freeing 1 MiB.
+    pub fn discard(&mut self, done: impl garbage::FreeInSteps + 'static) {
+        self.garbage.add(done);
+    }
+
     /// One bounded round of the JOBS table: what is owed, or with `idle` anything useful. Whether there is more to do.
     pub fn run_jobs(&mut self, idle: bool) -> bool {
         jobs::run(self, idle)
@@ -360,7 +382,8 @@ impl Engine {
         jobs::JOBS.iter().any(|job| (job.in_debt)(self))
     }
 
-    /// Clients that have been silent for longer than the `timeout` setting, for the loop to close. O(clients) when that
+    /// Clients that have been silent for longer than the `timeout` setting, and whose command is not what keeps them so, for the
+    /// loop to close. O(clients) when that
     /// setting is not 0: ask about once a second.
     pub fn idle_clients(&mut self) -> Vec<ClientId> {
         let timeout_us = u64::from(self.settings.timeout) * 1_000_000;
@@ -370,6 +393,7 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .filter(|client| !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
     }

@@ -179,6 +179,9 @@ impl Db<'_> {
         self.keyspace.release(map, place.head.blob);
         self.keyspace.writes += 1;
         self.keyspace.databases[self.index].account(place.head.expires, None);
+        if !self.unwatched() {
+            self.keyspace.note_death(self.index, &key, place.head.expires);
+        }
         true
     }
 
@@ -234,8 +237,14 @@ impl Db<'_> {
         })
     }
 
+    /// Whether memory for `bytes` more is left under the limit, as far as can be told before it is tried. O(1).
+    pub fn has_room(&self, bytes: u64) -> bool {
+        bytes <= self.keyspace.store.room_bytes()
+    }
+
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
     pub fn clear(&mut self) -> u64 {
+        debug_assert!(self.unwatched(), "who clears a database waits for those who walk over it");
         let (map, keys) = (self.map(), self.len());
         self.keyspace.store.clear(map);
         self.keyspace.writes += 1;
@@ -310,6 +319,9 @@ impl Db<'_> {
     #[inline]
     fn written(&mut self, found: &Found<'_>, expires: Option<Millis>) {
         self.keyspace.writes += 1;
+        if !found.exists() && !self.unwatched() {
+            self.keyspace.note_birth(self.index, found.stored_key().hash());
+        }
         let old = found.expires();
         if old.is_some() || expires.is_some() {
             let key = found.stored_key();

@@ -5,6 +5,8 @@
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//! * [`walk`]: all keys as they were at one moment, in steps.
+//! * [`hashes`]: a large set that grows and goes without a stall.
 //!
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
@@ -17,9 +19,11 @@
 mod db;
 mod event;
 mod expiry;
+pub(crate) mod hashes;
 mod memory;
 mod string;
 mod value;
+mod walk;
 
 use chunkbuf::{BLOB_THRESHOLD, BlobId, Location, MapId, Store};
 
@@ -28,9 +32,11 @@ pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
 pub use string::{Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
+pub use walk::{WalkBudget, WalkId};
 
 use expiry::Wheel;
 use value::Head;
+use walk::Walk;
 
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +62,9 @@ pub struct Keyspace {
     scratch: Vec<u8>,
     /// The database that the next expiry step begins with.
     expire_next: usize,
+    /// Walks under way, few or none.
+    walks: Vec<Walk>,
+    walks_begun: u64,
 }
 
 /// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
@@ -107,6 +116,8 @@ impl Keyspace {
             writes: 0,
             scratch: Vec::new(),
             expire_next: 0,
+            walks: Vec::new(),
+            walks_begun: 0,
         }
     }
 
@@ -165,6 +176,12 @@ impl Keyspace {
     /// One bounded step of the job that removes keys whose time has come: at most `budget` look-ups (and as many blocks
     /// freed). Whether there is more to do right now.
     pub fn expire_step(&mut self, budget: u32) -> bool {
+        self.expire_step_but(budget, |_, _| false)
+    }
+
+    /// [`expire_step`](Keyspace::expire_step) that leaves keys alone, for a while, which are `held`: that is asked with a
+    /// database and a key's hash.
+    pub fn expire_step_but(&mut self, budget: u32, held: impl Fn(usize, u64) -> bool) -> bool {
         let mut left = budget;
         let mut more = false;
         for _ in 0..self.databases() {
@@ -175,7 +192,7 @@ impl Keyspace {
                 && let Some(prefix) = self.databases[index].wheel.next_due(self.now)
             {
                 left -= 1;
-                self.expire_prefix(index, prefix);
+                self.expire_prefix(index, prefix, &held);
             }
             if left == 0 {
                 return true;
@@ -184,8 +201,10 @@ impl Keyspace {
         more
     }
 
-    /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again.
-    fn expire_prefix(&mut self, index: usize, prefix: u32) {
+    /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again, and for a little later
+    /// those that are held.
+    fn expire_prefix(&mut self, index: usize, prefix: u32, held: &impl Fn(usize, u64) -> bool) {
+        const HELD_FOR: i64 = 10;
         let now = self.now;
         let database = &mut self.databases[index];
         let mut expired: Vec<Vec<u8>> = Vec::new();
@@ -195,6 +214,10 @@ impl Keyspace {
             None => {}
         });
         for key in &expired {
+            if held(index, self.store.key(key).hash()) {
+                self.databases[index].wheel.arm(prefix, Millis(now.0 + HELD_FOR), now);
+                continue;
+            }
             // Looking for an expired key removes it.
             let found = self.db(index).find(key);
             debug_assert!(!found.exists());
@@ -215,6 +238,9 @@ impl Keyspace {
         self.store.remove_at(map, key, location);
         self.writes += 1;
         database.account(Some(at), None);
+        if !self.walks.is_empty() {
+            self.note_death(index, key, Some(at));
+        }
         self.stats.expired_keys += 1;
         self.release(map, blob);
         self.db(index).also(key.bytes(), Event::Expired);

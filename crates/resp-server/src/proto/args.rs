@@ -70,6 +70,11 @@ impl Value<'_> {
     }
 }
 
+/// Spans that an empty batch keeps memory for.
+const KEEP_SPANS: usize = 16 * 1024;
+/// Spans, 1 MiB of them, that are not freed at once.
+const EXCESS_SPANS: usize = 128 * 1024;
+
 /// The complete requests of one read, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -90,7 +95,6 @@ impl Batch {
 
     /// Forgets all requests; keeps the memory, up to a bound.
     pub fn clear(&mut self) {
-        const KEEP_SPANS: usize = 16 * 1024;
         self.drop_apart();
         self.spans.clear();
         self.spans.shrink_to(KEEP_SPANS);
@@ -125,6 +129,25 @@ impl Batch {
     pub fn push(&mut self, args: &[Span]) {
         self.spans.extend_from_slice(args);
         self.end_request();
+    }
+
+    /// Makes `args` the first request of an empty batch. Not copied when they are many.
+    pub(super) fn adopt(&mut self, args: Vec<Span>) {
+        debug_assert!(self.spans.is_empty() && self.ends.is_empty());
+        if args.len() <= KEEP_SPANS {
+            return self.push(&args);
+        }
+        self.spans = args;
+        self.end_request();
+    }
+
+    /// Forgets all requests. Their arguments, if they were so many that to free the list at once would be a stall.
+    pub fn take_excess(&mut self) -> Option<Vec<Span>> {
+        let excess = (self.spans.capacity() > EXCESS_SPANS).then(|| std::mem::take(&mut self.spans));
+        if excess.is_some() {
+            self.ends.clear();
+        }
+        excess
     }
 
     /// Appends an argument to the request being built.

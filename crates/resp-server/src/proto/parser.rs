@@ -187,7 +187,7 @@ impl Parser {
             let found = self.arguments(bytes, 0, &mut args, limits);
             match found {
                 Ok(Found::Request { end }) => {
-                    batch.push(&args);
+                    batch.adopt(args);
                     batch.set_apart(std::mem::take(&mut self.apart));
                     taken = end;
                 }

@@ -264,6 +264,29 @@ impl Reply {
         self.tail.splice(open.at..open.at, header);
     }
 
+    /// Appends a whole other reply: by reference, unless it is short. O(its segments).
+    pub fn append(&mut self, mut other: Reply) {
+        const SHORT: usize = 16 * 1024;
+        if other.queue.is_empty() && other.tail.len() <= SHORT {
+            self.tail.extend_from_slice(&other.tail);
+            return;
+        }
+        self.seal_tail();
+        other.seal_tail();
+        self.queued_bytes += other.queued_bytes;
+        self.queue.append(&mut other.queue);
+    }
+
+    /// Forgets and frees up to `segments` segments from the end, with all that was written since the last; whether there are
+    /// more. For replies that nobody waits for any more.
+    pub fn free_some(&mut self, segments: usize) -> bool {
+        self.tail = Vec::new();
+        for segment in (0..segments).map_while(|_| self.queue.pop_back()) {
+            self.queued_bytes -= segment.len();
+        }
+        !self.queue.is_empty()
+    }
+
     /// Bytes that are a reply already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);

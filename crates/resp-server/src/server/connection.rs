@@ -21,7 +21,9 @@
 //!    that writes a long pipeline before it reads the first reply does.
 //! 6. What its writes owe to compaction is paid within the turn, or at the beginning of the next ones: until all is paid, it gets
 //!    nothing else done. So memory stays bounded, and the one who causes the debt waits for it.
-//! 7. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+//! 7. A request that is long goes on a slice a turn, and one that has to wait for it is woken (see [`crate::engine::tasks`]); the
+//!    connection does nothing else meanwhile. Neither is kept by a client that does not take its replies, as others may wait.
+//! 8. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -35,7 +37,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use super::Shared;
 use super::stream::Stream;
 use super::upload::Upload;
-use crate::dispatch;
+use crate::dispatch::{self, Pause};
+use crate::engine::tasks::OwnedRequest;
 use crate::engine::{ClientId, ledger};
 use crate::proto::{Batch, Parser, Reply};
 
@@ -114,6 +117,10 @@ enum Phase {
     Reading,
     /// There may be complete requests in the query buffer.
     Working,
+    /// The first request of `held` is carried out in slices.
+    Slicing,
+    /// The first request of `held` waits for what others hold.
+    Waiting,
     /// The replies go out, then the connection closes.
     Closing,
 }
@@ -141,8 +148,8 @@ const _: () = assert!(size_of::<Connection>() <= 288, "an idle connection is sma
 struct Worked {
     /// Bytes at the front that are done with.
     taken: usize,
-    /// Whether there may be complete requests behind them.
-    unfinished: bool,
+    /// Whether there may be complete requests behind them, and what they are.
+    next: Phase,
 }
 
 /// Serves a connection until it ends.
@@ -193,7 +200,9 @@ impl Connection {
             let mut waits = false;
             if !self.reply.is_empty() {
                 match self.poll_send(cx, write_room) {
-                    Poll::Ready(Ok(())) if !self.reply.is_empty() => return Poll::Ready(Turn::Over),
+                    Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
+                        return Poll::Ready(Turn::Over);
+                    }
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Turn::Closed),
                     Poll::Pending => waits = true,
@@ -203,14 +212,18 @@ impl Connection {
             if self.phase == Phase::Closing || self.shared.ending.get() {
                 return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
             }
-            if self.reply.len() > UNSENT_MAX {
+            if self.reply.len() > UNSENT_MAX && !matches!(self.phase, Phase::Slicing | Phase::Waiting) {
                 return Poll::Pending;
             }
             if used_up || !self.has_time(*write_room) {
                 return Poll::Ready(Turn::Over);
             }
             used_up = match self.phase {
-                Phase::Working => {
+                Phase::Waiting if !self.shared.engine.borrow().holds.may_retry(self.client) => {
+                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Phase::Working | Phase::Slicing | Phase::Waiting => {
                     self.work_on_query();
                     true
                 }
@@ -218,7 +231,7 @@ impl Connection {
                     Ok(filled) => filled,
                     Err(_) => return Poll::Ready(Turn::Closed),
                 },
-            } || self.phase == Phase::Working;
+            } || self.phase != Phase::Reading;
         }
     }
 
@@ -404,19 +417,26 @@ impl Connection {
         let mut query = std::mem::take(&mut self.query);
         let worked = self.work(&mut query, received, &mut desk.batch, &mut desk.reply_memory);
         if worked.taken < query.len() {
-            query.drain(..worked.taken);
-            if query.len() <= SHORT {
-                query.shrink_to_fit();
+            if query.capacity() > LONG_ROOM && query.len() - worked.taken <= SHORT {
+                self.query = query[worked.taken..].to_vec();
+                self.shared.engine.borrow_mut().discard(query);
+            } else {
+                query.drain(..worked.taken);
+                if query.len() <= SHORT {
+                    query.shrink_to_fit();
+                }
+                self.query = query;
             }
-            self.query = query;
             self.begin_upload();
+        } else {
+            self.shared.engine.borrow_mut().discard(query);
         }
         self.note_phase(&worked);
     }
 
     fn note_phase(&mut self, worked: &Worked) {
         if self.phase != Phase::Closing {
-            self.phase = if worked.unfinished { Phase::Working } else { Phase::Reading };
+            self.phase = worked.next;
         }
     }
 
@@ -435,21 +455,20 @@ impl Connection {
 
         let mut taken = 0;
         let mut held = self.held.take();
-        let unfinished = loop {
+        let next = loop {
             let (current, from, len) = match &mut held {
                 Some(held) => (&mut held.batch, held.next, held.taken),
                 None => match self.parser.parse(&mut bytes[taken..], batch, BATCH_MAX, &engine.limits(self.client)) {
                     Ok(len) => (&mut *batch, 0, len),
                     Err(error) => {
                         self.reply.error(&error.text());
-                        self.phase = Phase::Closing;
-                        break false;
+                        break Phase::Closing;
                     }
                 },
             };
             if current.is_empty() {
                 taken += len;
-                break false;
+                break Phase::Reading;
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
             if executed.requests > 0 {
@@ -457,8 +476,7 @@ impl Connection {
             }
             engine.pay_debt();
             if executed.close {
-                self.phase = Phase::Closing;
-                break false;
+                break Phase::Closing;
             }
             let next = from + executed.requests;
             if next < current.len() {
@@ -466,25 +484,33 @@ impl Connection {
                     Some(held) => Box::new(Held { next, ..*held }),
                     None => Box::new(Held { batch: std::mem::take(batch), next, taken: len }),
                 });
-                break true;
+                break match executed.pause {
+                    None => Phase::Working,
+                    Some(Pause::Slice) => Phase::Slicing,
+                    Some(Pause::Wait) => Phase::Waiting,
+                };
+            }
+            if let Some(spans) = current.take_excess() {
+                engine.discard(spans);
             }
             held = None;
             taken += len;
             if taken == bytes.len() {
-                break false;
+                break Phase::Reading;
             }
             if engine.turn_is_over() {
-                break true;
+                break Phase::Working;
             }
         };
         self.owes |= engine.keyspace.stats.dirty != changes_before && engine.memory_debt() > 0;
+        shared.wake(engine);
         if engine.shutdown {
             shared.end.notify_one();
         }
         if self.reply.is_empty() {
             *memory = self.reply.reclaim();
         }
-        Worked { taken, unfinished }
+        Worked { taken, next }
     }
 
     /// Keeps count of the connections whose client has not taken all its replies.
@@ -504,12 +530,19 @@ impl Drop for Connection {
         let mut engine = self.shared.engine.borrow_mut();
         engine.begin_turn(self.shared.clock.ns(), 0);
         engine.note_io(self.client, 0, self.written, 0, 0);
+        self.shared.waiting.borrow_mut().remove(&self.client);
+        if let Some(Held { batch, next, .. }) = self.held.take().map(|held| *held)
+            && engine.has_task(self.client)
+        {
+            engine.leave_task(self.client, OwnedRequest { bytes: std::mem::take(&mut self.query), batch, index: next });
+        }
         engine.disconnect(self.client);
         // Here, where it is timed.
-        self.query = Vec::new();
         self.upload = None;
         self.held = None;
-        self.reply = Reply::new();
+        engine.discard(std::mem::take(&mut self.reply));
+        engine.discard(std::mem::take(&mut self.query));
+        self.shared.wake(&mut engine);
         let now_ns = self.shared.clock.ns();
         engine.ledger.part(ledger::CLOSE, 1, now_ns);
         engine.end_turn(now_ns);

@@ -56,6 +56,7 @@ fn round(shared: &Shared) -> bool {
     engine.begin_turn(began_ns, 0);
     engine.set_now(shared.clock.at(began_ns));
     let more = engine.run_jobs(true);
+    shared.wake(&mut engine);
     let ended_ns = engine.ledger.mark_ns();
     engine.end_turn(ended_ns);
     more

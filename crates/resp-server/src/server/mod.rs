@@ -24,6 +24,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
@@ -77,6 +78,8 @@ struct Shared {
     desk: RefCell<Desk>,
     /// How to end the task of each client.
     tasks: RefCell<HashMap<ClientId, AbortHandle>>,
+    /// The tasks of clients that wait for what others hold.
+    waiting: RefCell<HashMap<ClientId, Waker>>,
     /// Turns of connections since the start.
     turns: Cell<u64>,
     /// Connections whose client has not taken all its replies.
@@ -85,6 +88,20 @@ struct Shared {
     end: Notify,
     /// Set once the server ends: nothing more is read.
     ending: Cell<bool>,
+}
+
+impl Shared {
+    /// Wakes the connections whose client may go on, in order. After whatever may have ended a long command.
+    fn wake(&self, engine: &mut Engine) {
+        if engine.holds.is_idle() && self.waiting.borrow().is_empty() {
+            return;
+        }
+        for client in engine.holds.take_woken() {
+            if let Some(waker) = self.waiting.borrow_mut().remove(&client) {
+                waker.wake();
+            }
+        }
+    }
 }
 
 /// A server that listens.
@@ -165,6 +182,7 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         clock,
         desk: RefCell::new(Desk::new()),
         tasks: RefCell::new(HashMap::new()),
+        waiting: RefCell::new(HashMap::new()),
         turns: Cell::new(0),
         unsent: Cell::new(0),
         end: Notify::new(),

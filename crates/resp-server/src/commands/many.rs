@@ -1,0 +1,170 @@
+//! Commands of very many keys: the long forms of MGET, EXISTS, TOUCH, DEL, UNLINK, MSET and MSETNX.
+//!
+//! Up to [`KEYS_AT_ONCE_MAX`] keys they are carried out at once, where they stand in their families' files. Beyond that they
+//! go on in slices, hold each key from when they come to it to their end, and so seem to happen at one moment: that at which
+//! they hold all of them.
+
+use crate::engine::holds::{Access, KEYS_AT_ONCE_MAX};
+use crate::engine::tasks::{BYTES_PER_SLICE, Holding, KEYS_PER_SLICE};
+use crate::engine::{Progress, Slice, Sliced};
+use crate::keyspace::{Db, Event, Ttl, check_key};
+use crate::proto::{Args, CommandError, Reply};
+
+use super::Flow;
+use super::string::set_argument;
+
+/// Keys whose length a slice checks, some 2 ns each.
+const CHECKS_PER_SLICE: usize = 16 * 1024;
+/// What an entry takes beside its key and value: header, lengths, its share of the index.
+const ENTRY_BYTES: u64 = 24;
+
+/// Whether a request of so many keys is to be carried out in slices.
+#[inline]
+pub(super) fn are_many(keys: usize) -> bool {
+    keys > KEYS_AT_ONCE_MAX
+}
+
+/// Goes through all arguments of a request, which are keys, in slices. `visit` does what is to be done with one, and returns
+/// what it adds to a sum; `finish` replies with the sum.
+pub(super) fn each_key(
+    access: Access,
+    visit: fn(&mut Db<'_>, &[u8], &mut Reply) -> i64,
+    finish: fn(i64, &mut Reply),
+) -> Flow {
+    Flow::Sliced(Box::new(EachKey { access, visit, finish, next: 1, sum: 0 }))
+}
+
+#[derive(Debug)]
+struct EachKey {
+    access: Access,
+    visit: fn(&mut Db<'_>, &[u8], &mut Reply) -> i64,
+    finish: fn(i64, &mut Reply),
+    /// The argument to go on with.
+    next: usize,
+    sum: i64,
+}
+
+impl Sliced for EachKey {
+    fn holding(&self) -> Holding {
+        Holding::AsItGoes(self.access)
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let end = slice.args.len().min(self.next + KEYS_PER_SLICE);
+        let reply_max = slice.reply.len() + BYTES_PER_SLICE;
+        while self.next < end && slice.reply.len() < reply_max {
+            let key = slice.args.at(self.next);
+            if !slice.take(key) {
+                return Ok(Progress::Waits);
+            }
+            let mut db = slice.engine.keyspace.db(slice.db);
+            self.sum += (self.visit)(&mut db, key, slice.reply);
+            self.next += 1;
+        }
+        if self.next < slice.args.len() {
+            return Ok(Progress::More);
+        }
+        (self.finish)(self.sum, slice.reply);
+        Ok(Progress::Done)
+    }
+}
+
+/// Sets each pair of arguments in slices: all, or with `only_new` none if one of the keys is there. `finish` replies with
+/// whether they were set.
+///
+/// Whether there is memory for all is told before anything is written, as far as it can be.
+pub(super) fn set_pairs(only_new: bool, finish: fn(bool, &mut Reply)) -> Flow {
+    Flow::Sliced(Box::new(SetPairs { only_new, finish, stage: Stage::Check, next: 1 }))
+}
+
+/// An error if there is no memory for the pairs of a request: a guess to the safe side, from the length of the request. O(1).
+pub(super) fn check_room(db: &Db<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let bytes = args.extent() as u64 + args.len() as u64 / 2 * ENTRY_BYTES;
+    if db.has_room(bytes) { Ok(()) } else { Err(CommandError::OutOfMemory) }
+}
+
+#[derive(Debug)]
+struct SetPairs {
+    only_new: bool,
+    finish: fn(bool, &mut Reply),
+    stage: Stage,
+    /// The key, by its argument, to go on with.
+    next: usize,
+}
+
+/// What is done with each key in turn before the next stage begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Whether its length is one that a key may have.
+    Check,
+    /// Whether it is there.
+    Probe,
+    /// It is set.
+    Set,
+}
+
+impl Sliced for SetPairs {
+    fn holding(&self) -> Holding {
+        Holding::AsItGoes(Access::Write)
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let args = slice.args;
+        let keys = match self.stage {
+            Stage::Check => CHECKS_PER_SLICE,
+            Stage::Probe | Stage::Set => KEYS_PER_SLICE,
+        };
+        let end = args.len().min(self.next + 2 * keys);
+        let mut bytes = 0;
+        while self.next < end && bytes < BYTES_PER_SLICE {
+            let key = args.at(self.next);
+            match self.stage {
+                Stage::Check => check_key(key)?,
+                Stage::Probe | Stage::Set if !slice.take(key) => return Ok(Progress::Waits),
+                Stage::Probe => {
+                    if slice.db().find(key).exists() {
+                        (self.finish)(false, slice.reply);
+                        return Ok(Progress::Done);
+                    }
+                    bytes += key.len();
+                }
+                Stage::Set => {
+                    set(&mut slice.db(), args, self.next)?;
+                    bytes += key.len() + args.at(self.next + 1).len();
+                }
+            }
+            self.next += 2;
+        }
+        if self.next < args.len() {
+            return Ok(Progress::More);
+        }
+        match self.stage {
+            Stage::Check if self.only_new => self.enter(Stage::Probe),
+            Stage::Check | Stage::Probe => {
+                check_room(&slice.db(), args)?;
+                self.enter(Stage::Set);
+            }
+            Stage::Set => {
+                (self.finish)(true, slice.reply);
+                return Ok(Progress::Done);
+            }
+        }
+        Ok(Progress::More)
+    }
+}
+
+impl SetPairs {
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.next = 1;
+    }
+}
+
+/// Sets one of many strings: argument `index` to the one behind it.
+pub(super) fn set(db: &mut Db<'_>, args: &Args<'_>, index: usize) -> Result<(), CommandError> {
+    let key = args.at(index);
+    let found = db.find(key);
+    set_argument(db, found, args, index + 1, Ttl::Clear)?;
+    db.changed(key, Event::Set);
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Which keys a request needs: whether it has to wait for those that hold them, and what it holds itself when it is long.
+//!
+//! The command's row says it all: its key positions and what is done there, and for a command without keys whether it reads
+//! or writes, for then it means all keys of the database.
+
+use super::lookup::Command;
+use crate::commands::{CommandSpec, Flag, KeyFlag, Run};
+use crate::engine::holds::{Access, KEYS_AT_ONCE_MAX, Want};
+use crate::engine::{ClientId, Engine};
+use crate::proto::Args;
+
+/// Whether the request has to wait. If so, its client has been put in the queue; otherwise it stands in none any more.
+pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, command: &Command, args: &Args<'_>) -> bool {
+    match obstacle(engine, client, db, command.spec, args) {
+        Some(want) => engine.holds.wait(client, want),
+        None => engine.holds.stop_waiting(client),
+    }
+    engine.holds.is_waiting(client)
+}
+
+/// The first of the things that the request wants which is not free.
+fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, args: &Args<'_>) -> Option<Want> {
+    let is_blocked = |want: &Want| engine.holds.blocks(client, *want);
+    let own = db as u32;
+    let databases = 0..engine.keyspace.databases() as u32;
+    let writes = spec.is(Flag::Write);
+    // What runs with all of the server may reach into other databases (COPY): there it is taken to want the same keys.
+    let reaches_far = writes && !matches!(spec.run, Run::Keys(_));
+    if spec.keys.is_empty() {
+        return match (writes, reaches_far) {
+            (false, _) => Some(Want::AllKeys(own)).filter(is_blocked),
+            (true, false) => Some(Want::WholeDatabase(own)).filter(is_blocked),
+            (true, true) => databases.map(Want::WholeDatabase).find(is_blocked),
+        };
+    }
+    if key_count(spec, args) > KEYS_AT_ONCE_MAX {
+        let access = if writes { Access::Write } else { Access::Read };
+        return [Want::TaskIn(own, access), Want::Bulk].into_iter().find(is_blocked);
+    }
+    let keys = keys(engine, spec, args);
+    if reaches_far {
+        let in_all = |(hash, access)| databases.clone().map(move |db| Want::Key { db, hash, access });
+        return keys.flat_map(in_all).find(is_blocked);
+    }
+    keys.map(|(hash, access)| Want::Key { db: own, hash, access }).find(is_blocked)
+}
+
+/// The keys of a request by their hash, and what is done with them.
+pub(super) fn keys<'a>(
+    engine: &'a Engine,
+    spec: &'a CommandSpec,
+    args: &'a Args<'_>,
+) -> impl Iterator<Item = (u64, Access)> + 'a {
+    spec.keys.iter().flat_map(move |keys| {
+        let only_read = keys.flags.contains(&KeyFlag::Ro);
+        let access = if only_read { Access::Read } else { Access::Write };
+        keys.positions(args)
+            .into_iter()
+            .flatten()
+            .map(move |at| (engine.keyspace.store.key(args.at(at)).hash(), access))
+    })
+}
+
+fn key_count(spec: &CommandSpec, args: &Args<'_>) -> usize {
+    spec.keys.iter().map(|keys| keys.positions(args).map_or(0, |positions| positions.size_hint().0)).sum()
+}

@@ -1,0 +1,105 @@
+//! Memory that is done with and too much to be freed at once: returning 50 MB to the system takes milliseconds.
+//!
+//! A row of JOBS frees it a little at a time. What is small is freed where it falls.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+
+use crate::keyspace::hashes::Hashes;
+use crate::proto::Reply;
+
+/// Bytes of a list that are given back in a step.
+const STEP_BYTES: usize = 512 * 1024;
+/// Segments of a reply that are freed in a step.
+const STEP_SEGMENTS: usize = 16;
+
+/// What can be freed in steps.
+pub trait FreeInSteps: Debug {
+    /// Bytes of memory that it holds, about.
+    fn held_bytes(&self) -> usize;
+
+    /// Frees a bounded part of itself; whether there is more.
+    fn free_some(&mut self) -> bool;
+}
+
+impl<T: Copy + Debug> FreeInSteps for Vec<T> {
+    fn held_bytes(&self) -> usize {
+        self.capacity() * size_of::<T>()
+    }
+
+    fn free_some(&mut self) -> bool {
+        self.clear();
+        let step = STEP_BYTES / size_of::<T>().max(1);
+        self.shrink_to(self.capacity().saturating_sub(step));
+        self.capacity() > step
+    }
+}
+
+impl FreeInSteps for Reply {
+    fn held_bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn free_some(&mut self) -> bool {
+        Reply::free_some(self, STEP_SEGMENTS)
+    }
+}
+
+impl FreeInSteps for Hashes {
+    fn held_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn free_some(&mut self) -> bool {
+        Hashes::free_some(self)
+    }
+}
+
+/// What waits to be freed.
+#[derive(Debug, Default)]
+pub struct Garbage {
+    heap: VecDeque<Box<dyn FreeInSteps>>,
+}
+
+impl Garbage {
+    /// Takes something that is done with; frees it at once if it is small.
+    pub fn add(&mut self, done: impl FreeInSteps + 'static) {
+        if done.held_bytes() > STEP_BYTES {
+            self.heap.push_back(Box::new(done));
+        }
+    }
+
+    /// Frees a bounded part; whether there is more.
+    pub fn step(&mut self) -> bool {
+        if let Some(first) = self.heap.front_mut()
+            && !first.free_some()
+        {
+            self.heap.pop_front();
+        }
+        !self.heap.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_goes_a_step_at_a_time() {
+        let mut garbage = Garbage::default();
+        assert!(!garbage.step());
+        garbage.add(vec![7_u8; 3 * STEP_BYTES]);
+        garbage.add(vec![7_u8; 10]);
+        let mut reply = Reply::new();
+        for _ in 0..=STEP_SEGMENTS {
+            reply.bulk(&[7; STEP_BYTES / STEP_SEGMENTS]);
+            reply.seal(1);
+        }
+        garbage.add(reply);
+        let mut steps = 1;
+        while garbage.step() {
+            steps += 1;
+        }
+        assert_eq!(steps, 2 + 2);
+    }
+}

@@ -1,0 +1,401 @@
+//! Who holds which keys, and who waits for them.
+//!
+//! A long command is carried out in slices, with other clients' commands between them. So that it is atomic all the same,
+//! it *holds* its keys: whoever wants to change a key that it reads, or to look at one that it changes, waits. Commands of one
+//! slice hold nothing, as nothing comes between.
+//!
+//! ```text
+//!  a place                 | is held by                       | and makes wait
+//!  ------------------------+----------------------------------+------------------------------------------------
+//!  a key of a database     | a task that reads or changes it  | who changes it; who reads or changes it
+//!  a database              | every task in it                 | FLUSH*; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  bulk                    | the one task of many keys        | requests of many keys
+//! ```
+//!
+//! **Order.** Who waits has a ticket, a number in order of arrival, kept until the command is carried out. At each place the
+//! tickets stand in a queue, and nobody passes an earlier ticket that wants what conflicts with it; newcomers come last.
+//! Whoever is woken tries again from the start, and may have to wait at another of its places then.
+//!
+//! **Why there is no deadlock.** A task of at most [`KEYS_AT_ONCE_MAX`] keys takes all its holds at its start or has not
+//! begun; once it runs it waits for nothing. The bulk task takes holds as it goes and may wait while it holds some, but only
+//! for running tasks, never for those in the queues, and there is one bulk task at a time: all others that run wait for
+//! nothing. So some running task can always go on, all end, and then the earliest ticket has nothing before it.
+//!
+//! **Cost.** With no task and no one who waits, nothing is looked up: [`Holds::is_idle`] is one bit of the gates. Else a command
+//! pays a look-up or two for each of its keys. Keys are known by their 64-bit hash: two keys with one hash wait for each
+//! other without need.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::ClientId;
+use crate::keyspace::hashes::Hashes;
+
+/// Keys that a task takes at once; a request of more is bulk.
+pub const KEYS_AT_ONCE_MAX: usize = 1024;
+
+/// What is done with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Its value is looked at.
+    Read,
+    /// It is changed, made or removed.
+    Write,
+}
+
+/// Something that a request needs to be free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// A key.
+    Key {
+        /// The number of its database.
+        db: u32,
+        /// Its hash under the store's seed.
+        hash: u64,
+        /// What is done with it.
+        access: Access,
+    },
+    /// All keys of a database, to look at.
+    AllKeys(u32),
+    /// All keys of a database, to remove or exchange.
+    WholeDatabase(u32),
+    /// To begin a bulk task there: waits for nobody but for earlier tickets that want the whole database, or they might never
+    /// have it.
+    TaskIn(u32, Access),
+    /// To be the bulk task.
+    Bulk,
+}
+
+/// Where a queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Key(u32, u64),
+    Database(u32),
+    Bulk,
+}
+
+impl Want {
+    fn place(self) -> Place {
+        match self {
+            Want::Key { db, hash, .. } => Place::Key(db, hash),
+            Want::AllKeys(db) | Want::WholeDatabase(db) | Want::TaskIn(db, _) => Place::Database(db),
+            Want::Bulk => Place::Bulk,
+        }
+    }
+
+    /// Whether two wants at one place exclude each other.
+    fn conflicts(self, other: Want) -> bool {
+        match (self, other) {
+            (Want::Key { access: one, .. }, Want::Key { access: two, .. }) => one.max(two) == Access::Write,
+            (Want::Bulk, _) | (Want::WholeDatabase(_), _) | (_, Want::WholeDatabase(_)) => true,
+            (Want::AllKeys(_), Want::TaskIn(_, access)) | (Want::TaskIn(_, access), Want::AllKeys(_)) => {
+                access == Access::Write
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a running task holds; given back with [`Holds::release`].
+#[derive(Debug)]
+pub struct Held {
+    db: u32,
+    writes: bool,
+    /// By hash, each once.
+    keys: Vec<(u64, Access)>,
+    is_bulk: bool,
+}
+
+/// The table of holds and of those who wait.
+#[derive(Debug, Default)]
+pub struct Holds {
+    /// Tasks that run.
+    running: usize,
+    /// Keys of tasks that took theirs at once.
+    keys: HashMap<(u32, u64), Holders>,
+    bulk: Option<Bulk>,
+    /// By number; grows to the highest that a task ran in.
+    databases: Vec<InDatabase>,
+    queues: HashMap<Place, VecDeque<Waiter>>,
+    waiting: HashMap<ClientId, Waiting>,
+    last_ticket: u64,
+    woken: Vec<ClientId>,
+    releases: u64,
+}
+
+/// Those who hold a key: readers, or one who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holders {
+    Readers(u32),
+    Writer,
+}
+
+/// The bulk task's keys, all for the same access.
+#[derive(Debug)]
+struct Bulk {
+    db: u32,
+    access: Access,
+    hashes: Hashes,
+}
+
+/// Tasks in a database.
+#[derive(Clone, Copy, Debug, Default)]
+struct InDatabase {
+    running: u32,
+    writing: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    ticket: u64,
+    client: ClientId,
+    want: Want,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    ticket: u64,
+    place: Place,
+    /// It may try again.
+    woken: bool,
+}
+
+/// The ticket of the bulk task when it waits: before all others.
+const FIRST: u64 = 0;
+/// As a ticket: none yet, behind all others.
+const NEWCOMER: u64 = u64::MAX;
+
+impl Holds {
+    /// Whether no task runs and nobody waits, so that no request has to be looked at.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.running == 0 && self.waiting.is_empty()
+    }
+
+    /// Whether a request of `client` has to wait for this, which is one of the things that it wants.
+    pub fn blocks(&self, client: ClientId, want: Want) -> bool {
+        let ticket = self.waiting.get(&client).map_or(NEWCOMER, |waiting| waiting.ticket);
+        self.is_held_against(want)
+            || self.queues.get(&want.place()).is_some_and(|queue| {
+                let earlier = queue.iter().take_while(|other| other.ticket < ticket);
+                earlier.into_iter().any(|other| other.want.conflicts(want))
+            })
+    }
+
+    /// Puts the client in the queue for what [`blocks`](Holds::blocks) it; with its ticket, if it has waited before.
+    pub fn wait(&mut self, client: ClientId, want: Want) {
+        let ticket = match self.waiting.get(&client) {
+            Some(waiting) => waiting.ticket,
+            None => {
+                self.last_ticket += 1;
+                self.last_ticket
+            }
+        };
+        self.wait_with(ticket, client, want);
+    }
+
+    fn wait_with(&mut self, ticket: u64, client: ClientId, want: Want) {
+        let place = want.place();
+        let before = self.waiting.insert(client, Waiting { ticket, place, woken: false });
+        let queue = self.queues.entry(place).or_default();
+        if before.is_some_and(|before| before.place == place) {
+            let own = queue.iter_mut().find(|waiter| waiter.client == client);
+            own.expect("who waits stands in the queue of its place").want = want;
+            return;
+        }
+        let at = queue.partition_point(|other| other.ticket < ticket);
+        queue.insert(at, Waiter { ticket, client, want });
+        if let Some(before) = before {
+            self.leave(before.place, client);
+        }
+    }
+
+    /// Takes a client that waits no longer out of the queues: its command is carried out, or it has gone.
+    pub fn stop_waiting(&mut self, client: ClientId) {
+        if let Some(waiting) = self.waiting.remove(&client) {
+            self.leave(waiting.place, client);
+        }
+    }
+
+    /// Whether the client waits.
+    pub fn is_waiting(&self, client: ClientId) -> bool {
+        self.waiting.contains_key(&client)
+    }
+
+    /// Whether the client waits for something that may have become free since it last tried.
+    pub fn may_retry(&self, client: ClientId) -> bool {
+        self.waiting.get(&client).is_none_or(|waiting| waiting.woken)
+    }
+
+    /// Clients that may try again, in the order in which they should; each is told once.
+    pub fn take_woken(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// How often something was released: what was held may be free once this has changed.
+    pub fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// Registers a task that holds no key, or all these, from now on; nothing [`blocks`](Holds::blocks) it.
+    pub fn begin(&mut self, db: usize, mut keys: Vec<(u64, Access)>) -> Held {
+        // A key that is named twice is held once, for the stronger access.
+        keys.sort_unstable_by(|one, two| two.cmp(one));
+        keys.dedup_by_key(|&mut (hash, _)| hash);
+        let db = db as u32;
+        for &(hash, access) in &keys {
+            let free = !self.is_held_against(Want::Key { db, hash, access });
+            assert!(free, "a task begins when its keys are free");
+            let holders = self.keys.entry((db, hash)).or_insert(Holders::Readers(0));
+            match (access, holders) {
+                (Access::Read, Holders::Readers(count)) => *count += 1,
+                (_, holders) => *holders = Holders::Writer,
+            }
+        }
+        let writes = keys.iter().any(|&(_, access)| access == Access::Write);
+        self.enter(Held { db, writes, keys, is_bulk: false })
+    }
+
+    /// Registers the bulk task, which takes its keys as it goes; nothing [`blocks`](Holds::blocks) it.
+    pub fn begin_bulk(&mut self, db: usize, access: Access) -> Held {
+        assert!(self.bulk.is_none(), "there is one bulk task at a time");
+        let db = db as u32;
+        self.bulk = Some(Bulk { db, access, hashes: Hashes::default() });
+        self.enter(Held { db, writes: access == Access::Write, keys: Vec::new(), is_bulk: true })
+    }
+
+    fn enter(&mut self, held: Held) -> Held {
+        self.running += 1;
+        let db = held.db as usize;
+        if db >= self.databases.len() {
+            self.databases.resize(db + 1, InDatabase::default());
+        }
+        self.databases[db].running += 1;
+        self.databases[db].writing += u32::from(held.writes);
+        held
+    }
+
+    /// The bulk task takes another key; `false` if another task holds it: then it waits, at the front of the queue if its
+    /// client is still there, and tries again.
+    pub fn take_in_bulk(&mut self, client: Option<ClientId>, hash: u64) -> bool {
+        let bulk = self.bulk.as_mut().expect("the bulk task asks");
+        let (db, access) = (bulk.db, bulk.access);
+        let others = self.keys.get(&(db, hash));
+        if others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write) {
+            if let Some(client) = client {
+                self.wait_with(FIRST, client, Want::Key { db, hash, access });
+            }
+            return false;
+        }
+        bulk.hashes.insert(hash);
+        if let Some(client) = client
+            && !self.waiting.is_empty()
+        {
+            self.stop_waiting(client);
+        }
+        true
+    }
+
+    /// Gives back what a task holds, at its end, and wakes those who waited for it. Returns what is to be freed in steps.
+    /// O(its keys), the bulk task's aside: O(places at which somebody waits).
+    pub(crate) fn release(&mut self, held: Held) -> Option<Hashes> {
+        self.releases += 1;
+        self.running -= 1;
+        let database = &mut self.databases[held.db as usize];
+        database.running -= 1;
+        database.writing -= u32::from(held.writes);
+        for &(hash, _) in &held.keys {
+            let key = (held.db, hash);
+            match self.keys.get_mut(&key) {
+                Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
+                _ => drop(self.keys.remove(&key)),
+            }
+            self.wake(Place::Key(held.db, hash));
+        }
+        let mut freed = None;
+        if held.is_bulk {
+            let bulk = self.bulk.take().expect("the bulk task ends");
+            let is_its =
+                |place: &&Place| matches!(place, Place::Key(db, hash) if *db == bulk.db && bulk.hashes.contains(*hash));
+            let mut its: Vec<Place> = self.queues.keys().filter(is_its).copied().collect();
+            // The earliest first, whatever the order of the table.
+            its.sort_by_key(|place| self.queues[place].front().map(|first| first.ticket));
+            its.into_iter().for_each(|place| self.wake(place));
+            self.wake(Place::Bulk);
+            freed = Some(bulk.hashes);
+        }
+        self.wake(Place::Database(held.db));
+        freed
+    }
+
+    /// Whether a running task holds a key, for whatever access.
+    pub fn is_held(&self, db: usize, hash: u64) -> bool {
+        self.running > 0 && self.is_held_against(Want::Key { db: db as u32, hash, access: Access::Write })
+    }
+
+    fn is_held_against(&self, want: Want) -> bool {
+        match want {
+            Want::Key { db, hash, access } => {
+                let excludes = |other: Access| access.max(other) == Access::Write;
+                let by_bulk = self
+                    .bulk
+                    .as_ref()
+                    .is_some_and(|bulk| bulk.db == db && excludes(bulk.access) && bulk.hashes.contains(hash));
+                by_bulk
+                    || self.keys.get(&(db, hash)).is_some_and(|holders| match holders {
+                        Holders::Readers(_) => excludes(Access::Read),
+                        Holders::Writer => true,
+                    })
+            }
+            Want::AllKeys(db) => self.databases.get(db as usize).is_some_and(|database| database.writing > 0),
+            Want::WholeDatabase(db) => self.databases.get(db as usize).is_some_and(|database| database.running > 0),
+            Want::TaskIn(..) => false,
+            Want::Bulk => self.bulk.is_some(),
+        }
+    }
+
+    fn leave(&mut self, place: Place, client: ClientId) {
+        let queue = self.queues.get_mut(&place).expect("who waits stands in a queue");
+        let at = queue.iter().position(|waiter| waiter.client == client);
+        queue.remove(at.expect("who waits stands in the queue of its place"));
+        if queue.is_empty() {
+            self.queues.remove(&place);
+        } else {
+            self.wake(place);
+        }
+    }
+
+    /// Wakes the first of a queue, and those behind it that it does not exclude.
+    fn wake(&mut self, place: Place) {
+        let Some(queue) = self.queues.get(&place) else { return };
+        let first = queue.front().expect("an empty queue is removed").want;
+        let together = queue.iter().enumerate().take_while(|(at, waiter)| *at == 0 || !waiter.want.conflicts(first));
+        for (_, waiter) in together {
+            let waiting = self.waiting.get_mut(&waiter.client).expect("who stands in a queue waits");
+            if !waiting.woken {
+                waiting.woken = true;
+                self.woken.push(waiter.client);
+            }
+        }
+    }
+
+    /// Panics when the books do not agree: for tests.
+    #[cfg(test)]
+    pub(crate) fn audit(&self) {
+        let standing: usize = self.queues.values().map(VecDeque::len).sum();
+        assert_eq!(standing, self.waiting.len());
+        for (place, queue) in &self.queues {
+            assert!(!queue.is_empty() && queue.iter().is_sorted_by_key(|waiter| waiter.ticket));
+            assert!(
+                queue
+                    .iter()
+                    .all(|waiter| waiter.want.place() == *place && self.waiting[&waiter.client].place == *place)
+            );
+            // Nobody sleeps in front of an open door.
+            let first = queue.front().expect("not empty");
+            assert!(self.waiting[&first.client].woken || self.is_held_against(first.want), "{first:?}");
+        }
+        let running: u32 = self.databases.iter().map(|database| database.running).sum();
+        assert_eq!(running as usize, self.running);
+        assert!(self.running > 0 || self.keys.is_empty() && self.bulk.is_none());
+    }
+}

@@ -1,0 +1,247 @@
+//! Long commands, carried out a slice at a time.
+//!
+//! ```text
+//!  handler -> Flow::Sliced(task) -> slice -> slice -> ... -> the reply is whole
+//!                                     |  between slices: other clients' commands, except on the keys it holds
+//!                                     v
+//!                        the client goes: a task that writes becomes an orphan, and a row of JOBS gives it its slices;
+//!                        one that only reads is dropped
+//! ```
+//!
+//! While its client is there, a task's slices come with the client's turns, which do nothing else meanwhile, and the bytes
+//! of the request stay where they arrived; an orphan owns them. Each slice is bounded by what the task counts itself
+//! ([`KEYS_PER_SLICE`], [`BYTES_PER_SLICE`]), so that tests take the same slices as the server does: 50 to 100 us.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
+
+use super::holds::{Access, Held};
+use super::{ClientId, Engine};
+use crate::keyspace::Db;
+use crate::proto::{Args, Batch, CommandError, Reply};
+
+/// Keys that a slice should look up or write.
+pub const KEYS_PER_SLICE: usize = 256;
+/// Bytes of keys and values that a slice should copy; it ends with the key that reaches them.
+pub const BYTES_PER_SLICE: usize = 64 * 1024;
+
+/// A command that is carried out in slices. It must end by itself, whatever other clients do.
+pub trait Sliced: Debug {
+    /// What it holds from its first slice to its last.
+    fn holding(&self) -> Holding;
+
+    /// Goes on for a slice. It may write to the reply as it goes if it cannot fail any more; an error is all of a reply.
+    ///
+    /// # Errors
+    /// The command's; it has ended then.
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError>;
+
+    /// Called once when it has ended, done or not, for what it has registered elsewhere or must not free at once.
+    fn end(&mut self, engine: &mut Engine) {
+        let _ = engine;
+    }
+}
+
+/// What a task holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// Nothing: it works on what cannot change.
+    Nothing,
+    /// The keys of its request, as the command's row names them, [`KEYS_AT_ONCE_MAX`](super::holds::KEYS_AT_ONCE_MAX) at most.
+    Keys,
+    /// Those that it takes with [`Slice::take`], all for this access. Only for requests of more keys than that: they wait
+    /// until they are the one such task.
+    AsItGoes(Access),
+}
+
+/// How far a slice came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do.
+    More,
+    /// The reply is whole.
+    Done,
+    /// Another task holds the key that it needs next; [`Slice::take`] said so.
+    Waits,
+}
+
+/// What a slice may touch.
+pub struct Slice<'a> {
+    /// The server, without this task.
+    pub engine: &'a mut Engine,
+    /// The number of the database that the client had selected when it sent the request.
+    pub db: usize,
+    /// The request.
+    pub args: &'a Args<'a>,
+    /// Where the answer goes.
+    pub reply: &'a mut Reply,
+    /// Who asked; `None`: it has gone.
+    client: Option<ClientId>,
+}
+
+impl Slice<'_> {
+    /// The database of the request.
+    pub fn db(&mut self) -> Db<'_> {
+        self.engine.keyspace.db(self.db)
+    }
+
+    /// Holds another key until the task ends, for one that is [`Holding::AsItGoes`]. `false`: another task has it; the slice
+    /// ends with [`Progress::Waits`] and the next one tries again.
+    pub fn take(&mut self, key: &[u8]) -> bool {
+        let hash = self.engine.keyspace.store.key(key).hash();
+        self.engine.holds.take_in_bulk(self.client, hash)
+    }
+}
+
+/// A task that runs.
+#[derive(Debug)]
+struct Task {
+    sliced: Box<dyn Sliced>,
+    db: usize,
+    held: Held,
+    /// It must come to its end although nobody waits for it.
+    writes: bool,
+}
+
+/// A request that is its own owner.
+#[derive(Debug)]
+pub struct OwnedRequest {
+    /// The bytes that `batch` was parsed from.
+    pub bytes: Vec<u8>,
+    /// The requests.
+    pub batch: Batch,
+    /// Which of them it is.
+    pub index: usize,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    task: Task,
+    request: OwnedRequest,
+    /// It has waited for a key since there were so many releases.
+    waits_since: Option<u64>,
+}
+
+/// All tasks that run.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    of_clients: HashMap<ClientId, Task>,
+    orphans: VecDeque<Orphan>,
+}
+
+impl Engine {
+    /// Whether a task of this client runs: [`step_task`](Engine::step_task) comes before its next request.
+    #[inline]
+    pub fn has_task(&self, client: ClientId) -> bool {
+        !self.tasks.of_clients.is_empty() && self.tasks.of_clients.contains_key(&client)
+    }
+
+    /// Registers a task of a client in the database that it has selected. `keys` are those of its request, with what is done
+    /// with them, for a task that is [`Holding::Keys`]. `writes` says that it goes on without the client.
+    pub fn begin_task(
+        &mut self,
+        client: ClientId,
+        sliced: Box<dyn Sliced>,
+        writes: bool,
+        keys: impl FnOnce(&Engine) -> Vec<(u64, Access)>,
+    ) {
+        let db = self.client(client).db;
+        let held = match sliced.holding() {
+            Holding::Nothing => self.holds.begin(db, Vec::new()),
+            Holding::Keys => {
+                let keys = keys(self);
+                self.holds.begin(db, keys)
+            }
+            Holding::AsItGoes(access) => self.holds.begin_bulk(db, access),
+        };
+        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes });
+        assert!(before.is_none(), "a client has one command at a time");
+    }
+
+    /// Gives the task of a client a slice; `args` is the request that began it. It is forgotten with its end.
+    ///
+    /// # Errors
+    /// The command's; it has ended then.
+    pub fn step_task(
+        &mut self,
+        client: ClientId,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Result<Progress, CommandError> {
+        let mut task = self.tasks.of_clients.remove(&client).expect("the client has a task");
+        let outcome = self.slice(&mut task, Some(client), args, reply);
+        match outcome {
+            Ok(Progress::More | Progress::Waits) => drop(self.tasks.of_clients.insert(client, task)),
+            Ok(Progress::Done) | Err(_) => self.end_task(task),
+        }
+        outcome
+    }
+
+    fn slice(
+        &mut self,
+        task: &mut Task,
+        client: Option<ClientId>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Result<Progress, CommandError> {
+        task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client })
+    }
+
+    fn end_task(&mut self, mut task: Task) {
+        task.sliced.end(self);
+        if let Some(hashes) = self.holds.release(task.held) {
+            self.garbage.add(hashes);
+        }
+    }
+
+    /// The client goes in the middle of its task. One that writes goes on with the request as its own; others end here.
+    /// Without effect if no task of the client runs. Call it before [`disconnect`](Engine::disconnect).
+    pub fn leave_task(&mut self, client: ClientId, request: OwnedRequest) {
+        match self.tasks.of_clients.remove(&client) {
+            Some(task) if task.writes => {
+                self.tasks.orphans.push_back(Orphan { task, request, waits_since: None });
+            }
+            Some(task) => self.end_task(task),
+            None => {}
+        }
+    }
+
+    /// Ends what a client that goes has under way, but for what [`leave_task`](Engine::leave_task) took over.
+    pub(super) fn forget_task(&mut self, client: ClientId) {
+        if let Some(task) = self.tasks.of_clients.remove(&client) {
+            self.end_task(task);
+        }
+        self.holds.stop_waiting(client);
+    }
+
+    /// Whether some orphan can go on.
+    pub(super) fn orphans_in_debt(&self) -> bool {
+        self.tasks.orphans.iter().any(|orphan| orphan.waits_since != Some(self.holds.releases()))
+    }
+
+    /// A slice for one orphan, in turn; whether some can go on.
+    pub(super) fn step_orphans(&mut self) -> bool {
+        let Some(mut orphan) = self.tasks.orphans.pop_front() else {
+            return false;
+        };
+        let releases = self.holds.releases();
+        let OwnedRequest { bytes, batch, index } = &orphan.request;
+        // Nobody reads it: what a task that writes answers is short.
+        let outcome = self.slice(&mut orphan.task, None, &batch.args(*index, bytes), &mut Reply::new());
+        match outcome {
+            Ok(progress @ (Progress::More | Progress::Waits)) => {
+                orphan.waits_since = (progress == Progress::Waits).then_some(releases);
+                self.tasks.orphans.push_back(orphan);
+            }
+            Ok(Progress::Done) | Err(_) => {
+                self.end_task(orphan.task);
+                let OwnedRequest { bytes, mut batch, .. } = orphan.request;
+                self.garbage.add(bytes);
+                if let Some(spans) = batch.take_excess() {
+                    self.garbage.add(spans);
+                }
+            }
+        }
+        self.orphans_in_debt()
+    }
+}
