@@ -509,10 +509,21 @@ impl Store {
     }
 
     /// Does what is owed, or with `idle` anything that makes memory tighter, up to the budget. Returns whether there is more.
+    /// Both halves of the work, [`compact`](Store::compact) and [`free`](Store::free), for callers that need not tell them apart.
     pub fn step(&mut self, budget: Budget, idle: bool) -> bool {
-        self.pool.sweep_limbo(GARBAGE_CHUNKS);
-        let mut more = self.free_garbage();
-        more |= self.blobs.free_some(&mut self.pool, BLOB_PAGES);
+        let more = self.compact(budget, idle);
+        self.free(idle) || more
+    }
+
+    /// The part of the debt that writes have made: bytes to be copied, so that memory does not grow with them.
+    #[inline]
+    pub fn copy_debt(&self) -> u64 {
+        self.debt as u64
+    }
+
+    /// Copies what is owed, or with `idle` as long as it makes memory tighter, up to the budget. Whether there is more.
+    pub fn compact(&mut self, budget: Budget, idle: bool) -> bool {
+        let mut more = false;
         if self.compacting.is_none() {
             let target = if idle { IDLE_UTILISATION } else { self.busy_target() };
             if self.wants_pass(target) {
@@ -524,14 +535,26 @@ impl Store {
         if self.compacting.is_some() && (idle || self.debt >= 1.0) {
             more |= self.step_pass(budget, idle);
         }
-        let keep = self.warm_to_keep(idle);
         if idle {
             more |= self.memory.tidy(&mut self.pool, TIDY_SEGMENTS);
-            more |= self.pool.trim(keep, TRIM_BYTES);
         } else {
             self.memory.tidy(&mut self.pool, 1);
-            more |= self.pool.trim(keep, TRIM_BYTES);
         }
+        more
+    }
+
+    /// Whether there is something to [`free`](Store::free) that is known to be free.
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty() || self.blobs.in_debt() || self.pool.usage().warm_bytes > self.warm_to_keep(false)
+    }
+
+    /// Gives some of what nobody needs any more back, to the pool and from there to the system. Whether there is more.
+    pub fn free(&mut self, idle: bool) -> bool {
+        self.pool.sweep_limbo(GARBAGE_CHUNKS);
+        let mut more = self.free_garbage();
+        more |= self.blobs.free_some(&mut self.pool, BLOB_PAGES);
+        let keep = self.warm_to_keep(idle);
+        more |= self.pool.trim(keep, TRIM_BYTES);
         more
     }
 

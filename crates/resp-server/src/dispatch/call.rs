@@ -167,6 +167,11 @@ impl Turn {
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
             (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Next::Close,
+            (Some(CommandError::OutOfMemory), _) if engine.keyspace.store.has_garbage() => {
+                // Memory is on its way back: what a DEL has left, say. So long the request waits.
+                engine.keyspace.store.free(false);
+                Next::Pause(Pause::Slice)
+            }
             (Some(error), _) => {
                 engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {

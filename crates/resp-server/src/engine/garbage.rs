@@ -69,6 +69,11 @@ impl Garbage {
         }
     }
 
+    /// Whether there is nothing to free.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// Frees a bounded part; whether there is more.
     pub fn step(&mut self) -> bool {
         if let Some(first) = self.heap.front_mut()

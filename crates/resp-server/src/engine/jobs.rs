@@ -32,13 +32,42 @@ impl Job {
 pub const JOBS: &[Job] = &[
     Job {
         name: "compaction",
-        in_debt: |engine| engine.keyspace.store.debt() > 0,
-        step: |engine, idle| engine.keyspace.store.step(Budget::STEP, idle),
+        in_debt: |engine| engine.keyspace.store.copy_debt() > 0,
+        step: |engine, idle| engine.keyspace.store.compact(Budget::STEP, idle),
     },
     Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
-    Job { name: "garbage", in_debt: |_| false, step: |engine, _| engine.garbage.step() },
+    Job {
+        name: "garbage",
+        in_debt: |engine| engine.keyspace.store.has_garbage() || !engine.garbage.is_empty(),
+        step: |engine, idle| engine.keyspace.store.free(idle) | engine.garbage.step(),
+    },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
+
+impl Engine {
+    /// Pays at most `owed` bytes of the debt to compaction that writes have made, until the turn has had its time. What is
+    /// left of `owed`; a debt that cannot be paid now (a reader pins what would be freed) is forgiven.
+    pub fn pay(&mut self, mut owed: u64) -> u64 {
+        let [compaction, ..] = JOBS else { unreachable!("it is the first row") };
+        while owed > 0 && !self.turn_is_over() {
+            let before = self.copy_debt();
+            (compaction.step)(self, false);
+            let now_ns = (self.host.clock_ns)();
+            self.ledger.part(compaction.name, 1, now_ns);
+            match before.saturating_sub(self.copy_debt()) {
+                0 => return 0,
+                paid => owed = owed.saturating_sub(paid),
+            }
+        }
+        owed
+    }
+
+    /// Bytes that writes have made it necessary to copy and that are not copied yet.
+    #[inline]
+    pub fn copy_debt(&self) -> u64 {
+        self.keyspace.store.copy_debt()
+    }
+}
 
 /// Look-ups in a step of active expiry, some 200 ns each.
 const EXPIRY_LOOKUPS: u32 = 256;

@@ -240,23 +240,6 @@ impl Engine {
         self.ledger.mark_ns() >= self.turn_ends_ns
     }
 
-    /// Pays with rounds of jobs what is owed, until nothing is or the turn has had its time. Whether nothing is owed.
-    pub fn pay_debt(&mut self) -> bool {
-        while self.in_debt() {
-            if self.turn_is_over() {
-                return false;
-            }
-            self.run_jobs(false);
-        }
-        true
-    }
-
-    /// Bytes of compaction that writes have made necessary and that are not done; 0: none.
-    #[inline]
-    pub fn memory_debt(&self) -> u64 {
-        self.keyspace.store.debt()
-    }
-
     /// Notes a latency event that took so long, if that is long enough to be one.
     #[inline]
     pub(crate) fn note_event(&mut self, event: &'static str, ns: u64) {

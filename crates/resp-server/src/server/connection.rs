@@ -103,10 +103,11 @@ pub(super) struct Connection {
     /// Bytes written since the engine was told.
     written: usize,
     phase: Phase,
-    /// Whether it has written, and what that owes to compaction may not be paid yet.
+    /// Bytes of compaction that its writes have made necessary and that it has not paid for.
     ///
-    /// A bound on what a turn pays must not let a debt grow: writes of small entries owe about as much time as they took.
-    owes: bool,
+    /// A bound on what a turn pays must not let a debt grow: writes of small entries owe about as much time as they took. So the
+    /// client waits for what it owes itself, and for nothing that others do.
+    owes: u64,
     /// Whether it counts among `shared.unsent`.
     counted_unsent: bool,
 }
@@ -173,7 +174,7 @@ impl Connection {
             reply: Reply::new(),
             written: 0,
             phase: Phase::Reading,
-            owes: false,
+            owes: 0,
             counted_unsent: false,
         }
     }
@@ -235,29 +236,26 @@ impl Connection {
         }
     }
 
-    /// Whether a turn that has not worked yet has time to: sending what was left from before may have taken it, or paying what
-    /// is owed. Reads the clock only if there was any of that.
+    /// Whether the turn has time to work. Pays what is owed first, so long as it has. Reads the clock only where sending or paying
+    /// may have taken long.
     fn has_time(&mut self, write_room: usize) -> bool {
-        if write_room == WRITE_MAX && !self.owes {
+        if self.owes == 0 && write_room == WRITE_MAX {
             return true;
         }
         let mut engine = self.shared.engine.borrow_mut();
-        if engine.ledger.has_parts() {
+        if self.owes == 0 && engine.ledger.has_parts() {
             // It has worked already, and looks whether there is more: nearly always there is not.
-            return !self.owes;
+            return true;
         }
         if write_room < WRITE_MAX {
             engine.ledger.part(ledger::WRITE, 1, self.shared.clock.ns());
         }
-        if self.owes {
+        if self.owes > 0 {
             let now = self.shared.clock.at(engine.ledger.began_ns());
             engine.set_now(now);
-            let owed = engine.memory_debt();
-            engine.pay_debt();
-            // A debt that does not shrink cannot be paid now, and does not hold the client up for ever.
-            self.owes = (1..owed).contains(&engine.memory_debt());
+            self.owes = engine.pay(self.owes);
         }
-        !self.owes && !engine.turn_is_over()
+        self.owes == 0 && !engine.turn_is_over()
     }
 
     /// Writes what waits, up to the bound of a turn. Ready with all written, or with the bound reached.
@@ -319,10 +317,13 @@ impl Connection {
 
     /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
     fn begin_upload(&mut self) {
-        let Some(awaited) = self.parser.awaited_bulk() else { return };
+        let Some(awaited) = self.parser.awaited_bulk().filter(|_| self.upload.is_none()) else { return };
         let mut engine = self.shared.engine.borrow_mut();
         let name = awaited.name.of(&self.query);
-        if awaited.len > engine.keyspace.blob_threshold && dispatch::takes_large(name, awaited.index) {
+        // One of which no more than the line's end is missing is no upload any more.
+        let is_under_way = awaited.len > (self.query.len() - awaited.at) as u64;
+        let is_large = awaited.len > engine.keyspace.blob_threshold;
+        if is_large && is_under_way && dispatch::takes_large(name, awaited.index) {
             let upload = Upload::new(&mut engine.keyspace, awaited.len, &self.query[awaited.at..]);
             self.query.truncate(awaited.at);
             self.upload = Some(Box::new(upload));
@@ -446,7 +447,7 @@ impl Connection {
         let shared = Rc::clone(&self.shared);
         let engine = &mut *shared.engine.borrow_mut();
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
-        let changes_before = engine.keyspace.stats.dirty;
+        let debt_before = engine.copy_debt();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.own_bytes());
         shared.turns.set(shared.turns.get() + 1);
         if self.reply.is_empty() {
@@ -474,7 +475,6 @@ impl Connection {
             if executed.requests > 0 {
                 current.drop_apart();
             }
-            engine.pay_debt();
             if executed.close {
                 break Phase::Closing;
             }
@@ -502,7 +502,7 @@ impl Connection {
                 break Phase::Working;
             }
         };
-        self.owes |= engine.keyspace.stats.dirty != changes_before && engine.memory_debt() > 0;
+        self.owes += engine.copy_debt().saturating_sub(debt_before);
         shared.wake(engine);
         if engine.shutdown {
             shared.end.notify_one();

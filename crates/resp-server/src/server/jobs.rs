@@ -3,7 +3,7 @@
 //! | the loop is | what runs |
 //! |---|---|
 //! | idle | one bounded round of useful work after another, each after a look for new events, until there is none |
-//! | busy | what is owed, after a batch (see the connection's turn); and here one round every 10 ms |
+//! | busy | what is owed, one bounded round a time, between the connections' turns; a writer pays its part of it itself |
 //! | asleep | a round after 10 ms, then less and less often, down to 10 a second |
 
 use std::rc::Rc;
@@ -29,15 +29,14 @@ pub(super) async fn run(shared: Rc<Shared>) {
         tokio::time::sleep(tick).await;
         shared.clock.adjust();
 
-        let turns = shared.turns.get();
+        let mut turns = shared.turns.get();
         let mut awake = turns != turns_before;
-        // Until there is nothing to do, or a connection has had a turn: the rest waits for the next tick.
-        while round(&shared) {
+        // Anything useful until a connection has had a turn. Then what is owed, a round for each turn that the connections
+        // have; the rest waits for the next tick.
+        while round(&shared, turns == shared.turns.get()) {
             awake = true;
+            turns = shared.turns.get();
             tokio::task::yield_now().await;
-            if shared.turns.get() != turns {
-                break;
-            }
         }
         tick = if awake { TICK } else { (tick * 2).min(TICK_ASLEEP) };
 
@@ -49,13 +48,13 @@ pub(super) async fn run(shared: Rc<Shared>) {
     }
 }
 
-/// One bounded round of whatever the engine can usefully do; whether there is more to do.
-fn round(shared: &Shared) -> bool {
+/// One bounded round of what is owed, or with `idle` of whatever the engine can usefully do; whether there is more to do.
+fn round(shared: &Shared, idle: bool) -> bool {
     let mut engine = shared.engine.borrow_mut();
     let began_ns = shared.clock.ns();
     engine.begin_turn(began_ns, 0);
     engine.set_now(shared.clock.at(began_ns));
-    let more = engine.run_jobs(true);
+    let more = engine.run_jobs(idle);
     shared.wake(&mut engine);
     let ended_ns = engine.ledger.mark_ns();
     engine.end_turn(ended_ns);

@@ -59,9 +59,16 @@ impl Upload {
         bytes_max: usize,
     ) -> Poll<io::Result<usize>> {
         let left = (self.len - self.received).min(bytes_max as u64);
+        let store = &mut keyspace.store;
         if let Some(blob) = &mut self.value
-            && keyspace.store.blob_reserve(blob, left, self.len).is_err()
+            && store.blob_reserve(blob, left, self.len).is_err()
         {
+            if store.has_garbage() {
+                // Memory is on its way back: what an overwritten value has left, say.
+                store.free(false);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.value = None;
         }
         let received = match &mut self.value {
