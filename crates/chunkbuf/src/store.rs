@@ -170,8 +170,6 @@ const GARBAGE_CHUNKS: usize = 8;
 const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
-/// Blobs of a cleared map that a step gives up.
-const GARBAGE_BLOBS: usize = 64;
 /// Pages of blobs that a step gives back, 200 ns each, and those of a node more.
 const BLOB_PAGES: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
@@ -712,7 +710,7 @@ impl Store {
     fn free_garbage(&mut self) -> bool {
         for _ in 0..GARBAGE_MAPS {
             let Some(garbage) = self.garbage.front_mut() else { return false };
-            if !garbage.blobs.discard_some(GARBAGE_BLOBS) {
+            if !garbage.blobs.discard_some() {
                 break;
             }
             if let Some(buffer) = garbage.buffers.last_mut() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Blob, Node, Page, Root};
+use crate::arena::Arena;
 use crate::pool::Pool;
 
 /// The number of a blob in the table of its map: what an entry keeps of it, in 4 bytes.
@@ -23,8 +24,9 @@ impl BlobId {
         NonZeroU32::new(number).map(BlobId)
     }
 
-    fn index(self) -> usize {
-        self.0.get() as usize - 1
+    /// Its number in the arena of the table.
+    fn place(self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -176,13 +178,13 @@ impl Blobs {
             sizes.sum()
         };
         let mut attached = 0;
-        for blob in tables.flat_map(|table| table.slots.iter().flatten()) {
+        for blob in tables.flat_map(|table| table.blobs.iter().flatten()) {
             attached += 1;
             assert_eq!(count(&blob.root().nodes), blob.page_bytes(), "a root knows the bytes of its pages");
         }
         assert_eq!(attached, self.attached, "blobs in tables are counted");
         let mut discarded = 0;
-        for blob in cleared.flat_map(|table| table.slots.iter().flatten()) {
+        for blob in cleared.flat_map(|table| table.blobs.iter().flatten()) {
             discarded += 1;
             count(&blob.root().nodes);
         }
@@ -201,59 +203,53 @@ impl Blobs {
 /// The blobs of a map, by their ids.
 #[derive(Default)]
 pub(crate) struct Table {
-    slots: Vec<Option<Blob>>,
-    free: Vec<BlobId>,
+    /// `None` only while the blob is [borrowed](Table::borrow).
+    blobs: Arena<Option<Blob>>,
 }
 
 impl Table {
     pub(crate) fn get(&self, id: BlobId) -> &Blob {
-        self.slots[id.index()].as_ref().expect("the id is of a blob in the table")
+        self.blobs.get(id.place()).as_ref().expect("the id is of a blob in the table")
     }
 
     /// The blob, while its place in the table stays empty: to be [put back](Table::put_back).
     pub(crate) fn borrow(&mut self, id: BlobId) -> Blob {
-        self.slots[id.index()].take().expect("the id is of a blob in the table")
+        self.blobs.get_mut(id.place()).take().expect("the id is of a blob in the table")
     }
 
     pub(crate) fn put_back(&mut self, id: BlobId, blob: Blob) {
-        self.slots[id.index()] = Some(blob);
+        *self.blobs.get_mut(id.place()) = Some(blob);
     }
 
     pub(crate) fn attach(&mut self, blobs: &mut Blobs, blob: Blob) -> BlobId {
         blobs.attached += 1;
-        if let Some(id) = self.free.pop() {
-            self.slots[id.index()] = Some(blob);
-            return id;
-        }
-        self.slots.push(Some(blob));
-        let number = u32::try_from(self.slots.len()).ok().and_then(NonZeroU32::new);
+        let number = self.blobs.insert(Some(blob)).checked_add(1).and_then(NonZeroU32::new);
         BlobId(number.expect("fewer than 2^32 blobs, and more than none"))
     }
 
     pub(crate) fn detach(&mut self, blobs: &mut Blobs, id: BlobId) -> Blob {
-        let blob = self.borrow(id);
+        let blob = self.blobs.remove(id.place()).expect("the id is of a blob in the table");
         blobs.attached -= 1;
-        self.free.push(id);
-        if self.free.len() == self.slots.len() {
-            *self = Table::default();
-        }
         blob
     }
 
     /// Takes the table off the books of what is attached; it is left to [`discard_some`](Table::discard_some).
     pub(crate) fn discard(&mut self, blobs: &mut Blobs) {
-        blobs.attached -= (self.slots.len() - self.free.len()) as u64;
-        self.free = Vec::new();
+        blobs.attached -= self.blobs.len() as u64;
     }
 
-    /// Gives up at most so many blobs of a discarded table; whether none is left.
-    pub(crate) fn discard_some(&mut self, blobs: usize) -> bool {
-        let left = self.slots.len().saturating_sub(blobs);
-        self.slots.truncate(left);
-        left == 0
+    /// Gives up at most 64 blobs of a discarded table; whether none is left.
+    pub(crate) fn discard_some(&mut self) -> bool {
+        self.blobs.drop_page();
+        self.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.blobs.len() == 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.blobs.held_bytes()
     }
 }

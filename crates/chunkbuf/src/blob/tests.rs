@@ -257,6 +257,29 @@ fn an_id_is_used_again_and_a_blob_is_found_by_it() {
     store.audit();
 }
 
+/// The table was one list. When it grew it was copied, and when its last blob went it was freed, as a whole: milliseconds
+/// at a million blobs, which a value of 256 bytes behind a gap makes cheap to have.
+#[test]
+fn a_table_moves_no_blob_when_it_grows_and_keeps_no_empty_page() {
+    const BLOBS: usize = if cfg!(miri) { 300 } else { 100_000 };
+    let (mut blobs, mut table) = (Blobs::default(), Table::default());
+    let mut attach = |table: &mut Table| {
+        let blob = blobs.create();
+        table.attach(&mut blobs, blob)
+    };
+    let before: Vec<BlobId> = (0..BLOBS).map(|_| attach(&mut table)).collect();
+    let id = attach(&mut table);
+    let place = std::ptr::from_ref(table.get(id));
+    let behind: Vec<BlobId> = (0..BLOBS).map(|_| attach(&mut table)).collect();
+    assert_eq!(std::ptr::from_ref(table.get(id)), place, "a blob stays where it is");
+    for id in before.into_iter().chain(behind) {
+        drop(table.detach(&mut blobs, id));
+    }
+    assert_eq!(table.held_bytes(), 64 * size_of::<Blob>() as u64, "one page is left");
+    drop(table.detach(&mut blobs, id));
+    assert!(table.is_empty());
+}
+
 #[test]
 fn a_slice_may_outlive_its_store_and_be_dropped_by_another_thread() {
     let mut store = store(u64::MAX);
