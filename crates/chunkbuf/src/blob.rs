@@ -15,11 +15,11 @@
 //! * A write copies what it touches and somebody else shares: that page, the node above it, the root. What nobody shares is
 //!   written in place. So APPEND and SETRANGE cost what they write, whatever the length and whoever reads.
 //! * A write first takes all the memory that it needs, and then cannot fail: one that runs out of it changes nothing.
-//! * Nothing is freed in bulk. A handle that is dropped hands its root back to the store, whose steps take it apart.
+//! * Nothing is freed in bulk. The last handle that is dropped hands its root back to the store, whose steps take it apart.
 //!
 //! Invariants:
-//! 1. References to roots, nodes and pages go away in calls of the store alone (a handle that is dropped gives its own to the
-//!    queue). So what a write finds to be its own stays so, and no page is dropped past the pool.
+//! 1. References to nodes and pages, and the last one to a root, go away in calls of the store alone (the last handle of a root
+//!    gives it to the queue). So what a write finds to be its own stays so, and no page is dropped past the pool.
 //! 2. Bytes of a page at or behind the blob's length are arbitrary: whoever lets the blob grow over them without writing them
 //!    zeroes them first.
 //! 3. Pages wholly behind the length are room for an upload, and stand one behind another.
@@ -441,8 +441,8 @@ impl Blobs {
             }
         }
 
-        // From here on nothing fails. Invariant 1: whoever shares the root still does when our reference to it goes.
-        let root = Arc::make_mut(root);
+        // From here on nothing fails.
+        let root = blob.returns.make_own(root);
         if has_gap {
             self.cut_room(pool, root);
         }

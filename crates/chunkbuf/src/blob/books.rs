@@ -41,40 +41,86 @@ pub struct BlobUsage {
     pub page_bytes: u64,
 }
 
-/// Roots that handles have given up, on whatever thread, until the store takes them apart.
+/// Roots that their last handles have given up, on whatever thread, until the store takes them apart.
+///
+/// A reference to a root goes away under the lock of the list and not otherwise. So whoever sees there that a root has others
+/// may drop his own: the last one always comes into the list.
 #[derive(Default)]
 pub(super) struct Returns {
-    roots: Mutex<Vec<Arc<Root>>>,
+    roots: Mutex<Pile>,
     /// How many `roots` are: the store asks for it all the time.
     waiting: AtomicUsize,
     /// Handles that live.
     handles: AtomicUsize,
 }
 
+/// Roots in no order. Of a million that wait no list is ever moved.
+#[derive(Default)]
+struct Pile {
+    full: Vec<Vec<Arc<Root>>>,
+    top: Vec<Arc<Root>>,
+}
+
+impl Pile {
+    const ROOTS: usize = 512;
+
+    fn push(&mut self, root: Arc<Root>) {
+        if self.top.len() == Pile::ROOTS {
+            self.full.push(std::mem::take(&mut self.top));
+        }
+        self.top.push(root);
+    }
+
+    fn pop(&mut self) -> Option<Arc<Root>> {
+        if self.top.is_empty() {
+            self.top = self.full.pop().unwrap_or_default();
+        }
+        self.top.pop()
+    }
+
+    fn len(&self) -> usize {
+        self.full.len() * Pile::ROOTS + self.top.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Root>> {
+        self.full.iter().chain([&self.top]).flatten()
+    }
+}
+
 impl Returns {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Root>>> {
+    fn lock(&self) -> MutexGuard<'_, Pile> {
         // No panic can leave the list half changed.
         self.roots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, root: Arc<Root>) {
         let mut roots = self.lock();
-        roots.push(root);
-        self.waiting.store(roots.len(), Ordering::Relaxed);
+        if Arc::strong_count(&root) > 1 {
+            drop(root);
+        } else {
+            roots.push(root);
+            self.waiting.store(roots.len(), Ordering::Relaxed);
+        }
         self.handles.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn pop(&self) -> Option<Arc<Root>> {
+    fn pop(&self) -> Option<Root> {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut roots = self.lock();
-        let root = roots.pop();
-        if roots.is_empty() {
-            *roots = Vec::new();
-        }
+        let root = roots.pop()?;
         self.waiting.store(roots.len(), Ordering::Relaxed);
-        root
+        Some(Arc::into_inner(root).expect("a root in the list has no other reference"))
+    }
+
+    /// Makes a root its handle's own, by a copy if it is shared. What has been seen to be its own before still is.
+    pub(super) fn make_own<'a>(&self, root: &'a mut Arc<Root>) -> &'a mut Root {
+        if Arc::get_mut(root).is_none() {
+            let _roots = self.lock();
+            return Arc::make_mut(root);
+        }
+        Arc::get_mut(root).expect("just seen")
     }
 
     fn handle(self: &Arc<Returns>, root: Arc<Root>) -> Blob {
@@ -143,7 +189,7 @@ impl Blobs {
                     }
                 }
                 None => match self.returns.pop() {
-                    Some(root) => self.dying = Arc::into_inner(root).map(|root| root.nodes).unwrap_or_default(),
+                    Some(root) => self.dying = root.nodes,
                     None => return false,
                 },
             }

@@ -280,6 +280,30 @@ fn a_table_moves_no_blob_when_it_grows_and_keeps_no_empty_page() {
     assert!(table.is_empty());
 }
 
+/// Every handle went to the queue. So a thousand replies with a value left a thousand references to be taken apart, and a
+/// write to the value behind them copied the root, a node and a page, of which nobody held another copy any more.
+#[test]
+fn a_snapshot_that_is_gone_shares_nothing_and_owes_nothing() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    store.blob_append(&mut blob, &bytes(200_000, 1)).expect("memory is not limited");
+    let pages = page_bytes(&store);
+    let replies: Vec<BlobSlice> = (0..1000).map(|at| blob.slice(at..2 * at)).collect();
+    drop(replies);
+    assert_eq!(store.blob_usage().other_handles, 1);
+    assert_eq!(store.debt(), 0);
+    store.blob_write(&mut blob, 5, b"in place").expect("memory is not limited");
+    assert_eq!(page_bytes(&store), pages);
+    // The last handle is the one that owes.
+    let slice = blob.slice(0..10);
+    drop(blob);
+    assert_eq!(store.debt(), 0);
+    drop(slice);
+    assert!(store.debt() > 0);
+    settle(&mut store);
+    assert_eq!(page_bytes(&store), 0);
+}
+
 #[test]
 fn a_slice_may_outlive_its_store_and_be_dropped_by_another_thread() {
     let mut store = store(u64::MAX);
