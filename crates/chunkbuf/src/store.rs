@@ -160,7 +160,7 @@ pub struct Usage {
 impl Usage {
     /// All bytes that count under the memory limit.
     pub fn held_bytes(&self) -> u64 {
-        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes
+        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes
     }
 }
 
@@ -546,7 +546,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        self.pool.usage().held_bytes + self.memory.outside_bytes()
+        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).

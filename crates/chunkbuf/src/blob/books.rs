@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Blob, Node, Page, Root};
+use super::{Blob, Node, PAGE_HEAP_BYTES, Page, Root};
 use crate::arena::Arena;
-use crate::pool::Pool;
+use crate::pool::{Outside, Pool};
 
 /// The number of a blob in the table of its map: what an entry keeps of it, in 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub struct BlobUsage {
     pub other_handles: u64,
     /// Bytes of pages, whoever holds them.
     pub page_bytes: u64,
+    /// Bytes of the heap for what names the pages. Of a value that is nearly all gap this is most.
+    pub heap_bytes: u64,
 }
 
 /// Roots that their last handles have given up, on whatever thread, until the store takes them apart.
@@ -152,6 +154,7 @@ pub(crate) struct Blobs {
     /// Blobs in tables of maps.
     attached: u64,
     page_bytes: u64,
+    heap_bytes: u64,
 }
 
 impl Blobs {
@@ -167,7 +170,12 @@ impl Blobs {
 
     pub(crate) fn usage(&self) -> BlobUsage {
         let handles = self.returns.handles.load(Ordering::Relaxed) as u64;
-        BlobUsage { blobs: self.attached, other_handles: handles - self.attached, page_bytes: self.page_bytes }
+        BlobUsage {
+            blobs: self.attached,
+            other_handles: handles - self.attached,
+            page_bytes: self.page_bytes,
+            heap_bytes: self.heap_bytes,
+        }
     }
 
     /// Whether there is something to take apart.
@@ -184,16 +192,21 @@ impl Blobs {
             match self.dying.pop() {
                 Some(node) => {
                     if let Some(node) = node.and_then(Arc::into_inner) {
+                        self.heap_bytes -= node.heap_bytes();
                         looked += node.pages.len();
                         node.pages.into_iter().flatten().for_each(|page| self.release(pool, page));
                     }
                 }
                 None => match self.returns.pop() {
-                    Some(root) => self.dying = root.nodes,
-                    None => return false,
+                    Some(root) => {
+                        self.heap_bytes -= root.heap_bytes();
+                        self.dying = root.nodes;
+                    }
+                    None => break,
                 },
             }
         }
+        self.note_heap(pool, 0);
         self.in_debt()
     }
 
@@ -201,47 +214,69 @@ impl Blobs {
     pub(super) fn release(&mut self, pool: &mut Pool, page: Arc<Page>) {
         if let Some(page) = Arc::into_inner(page) {
             self.page_bytes -= page.chunk.size().bytes();
+            self.heap_bytes -= PAGE_HEAP_BYTES;
             pool.give(page.chunk);
         }
     }
 
     pub(super) fn note_taken(&mut self, page_bytes: u64) {
         self.page_bytes += page_bytes;
+        self.heap_bytes += PAGE_HEAP_BYTES;
+    }
+
+    /// Adds what roots and nodes have grown by, and tells the pool, whose limit bounds it.
+    pub(super) fn note_heap(&mut self, pool: &mut Pool, grown_bytes: u64) {
+        self.heap_bytes += grown_bytes;
+        pool.set_outside(Outside::Blobs, self.heap_bytes);
     }
 
     /// Panics when the books are not what the tables of all maps, those that were `cleared`, and the queue say. Pages that
     /// only a reader refers to cannot be counted: while there are other handles, the sum may be less. Cost: all pages.
     pub(crate) fn audit<'a>(&self, tables: impl Iterator<Item = &'a Table>, cleared: impl Iterator<Item = &'a Table>) {
-        let mut seen = HashSet::new();
-        let mut seen_bytes = 0;
-        let mut count = |nodes: &[Option<Arc<Node>>]| -> u64 {
-            let pages = nodes.iter().flatten().flat_map(|node| node.pages.iter().flatten());
-            let sizes = pages.map(|page| {
-                let size = page.chunk.size().bytes();
-                seen_bytes += if seen.insert(Arc::as_ptr(page)) { size } else { 0 };
-                size
-            });
-            sizes.sum()
+        let (mut seen, mut seen_nodes, mut seen_roots) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (mut seen_bytes, mut heap_bytes) = (0, 0);
+        let mut count = |root: Option<&Arc<Root>>, nodes: &[Option<Arc<Node>>]| -> u64 {
+            let is_new = root.is_some_and(|root| seen_roots.insert(Arc::as_ptr(root)));
+            heap_bytes += root.filter(|_| is_new).map_or(0, |root| root.heap_bytes());
+            let mut page_bytes = 0;
+            for node in nodes.iter().flatten() {
+                heap_bytes += if seen_nodes.insert(Arc::as_ptr(node)) { node.heap_bytes() } else { 0 };
+                for page in node.pages.iter().flatten() {
+                    let size = page.chunk.size().bytes();
+                    page_bytes += size;
+                    if seen.insert(Arc::as_ptr(page)) {
+                        seen_bytes += size;
+                        heap_bytes += PAGE_HEAP_BYTES;
+                    }
+                }
+            }
+            page_bytes
         };
         let mut attached = 0;
         for blob in tables.flat_map(|table| table.blobs.iter().flatten()) {
             attached += 1;
-            assert_eq!(count(&blob.root().nodes), blob.page_bytes(), "a root knows the bytes of its pages");
+            assert_eq!(
+                count(Some(blob.root()), &blob.root().nodes),
+                blob.page_bytes(),
+                "a root knows the bytes of its pages"
+            );
         }
         assert_eq!(attached, self.attached, "blobs in tables are counted");
         let mut discarded = 0;
         for blob in cleared.flat_map(|table| table.blobs.iter().flatten()) {
             discarded += 1;
-            count(&blob.root().nodes);
+            count(Some(blob.root()), &blob.root().nodes);
         }
         let roots = self.returns.lock();
         assert_eq!(roots.len(), self.returns.waiting.load(Ordering::Relaxed), "roots that wait are counted");
-        for nodes in roots.iter().map(|root| &root.nodes).chain([&self.dying]) {
-            count(nodes);
+        for root in roots.iter() {
+            count(Some(root), &root.nodes);
         }
+        count(None, &self.dying);
         assert!(seen_bytes <= self.page_bytes, "pages are counted once");
         if self.usage().other_handles == discarded {
             assert_eq!(seen_bytes, self.page_bytes, "pages in the books are pages that somebody refers to");
+            assert_eq!(heap_bytes, self.heap_bytes, "what names them is counted");
         }
     }
 }

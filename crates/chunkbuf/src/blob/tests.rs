@@ -221,7 +221,8 @@ fn blobs_of_a_cleared_map_are_freed_in_bounded_steps() {
     }
     assert_eq!(store.blob_usage().blobs, blobs);
     store.drop_map(map);
-    assert_eq!(store.blob_usage(), BlobUsage { blobs: 0, other_handles: blobs, page_bytes: blobs * NODE });
+    let usage = store.blob_usage();
+    assert_eq!((usage.blobs, usage.other_handles, usage.page_bytes), (0, blobs, blobs * NODE));
     let mut steps = 0;
     while store.debt() > 0 {
         let before = page_bytes(&store);
@@ -302,6 +303,41 @@ fn a_snapshot_that_is_gone_shares_nothing_and_owes_nothing() {
     assert!(store.debt() > 0);
     settle(&mut store);
     assert_eq!(page_bytes(&store), 0);
+}
+
+/// A byte behind a gap of 512 MiB takes a page of 256 bytes, and a root of 4 KiB on the heap that no limit knew of: a client
+/// could take a hundred times the limit.
+#[test]
+fn what_names_the_pages_is_under_the_limit() {
+    const LIMIT: u64 = 4 << 20;
+    let mut store = store(LIMIT);
+    let map = store.create();
+    let mut blobs = 0;
+    loop {
+        let mut blob = store.new_blob();
+        if store.blob_write(&mut blob, (1 << 29) - LARGE, b"x").is_err() {
+            break;
+        }
+        store.attach(map, blob);
+        blobs += 1;
+        assert!(blobs < 1000, "each takes 4 KiB");
+    }
+    assert!(blobs > 500);
+    assert!(store.held_bytes() <= LIMIT && store.held_bytes() == store.usage().held_bytes());
+    store.audit();
+    // So does a copy that goes its own way.
+    let id = BlobId::new(1).expect("not 0");
+    let mut copy = store.blob(map, id).clone();
+    assert_eq!(store.blob_write(&mut copy, 0, b"x"), Err(PutError::OutOfMemory));
+    assert_eq!(copy.byte(0), 0);
+    drop(copy);
+    // A write in place needs nothing.
+    store.set_memory_limit(LIMIT / 2);
+    let written = store.edit_blob(map, id, |store, blob| store.blob_write(blob, (1 << 29) - LARGE, b"y"));
+    assert_eq!(written, Ok(()));
+    store.clear(map);
+    settle(&mut store);
+    assert_eq!(store.blob_usage(), BlobUsage::default());
 }
 
 #[test]
@@ -470,6 +506,7 @@ impl Race {
         race.upload = None;
         race.store.clear(map);
         settle(&mut race.store);
+        assert_eq!(race.store.blob_usage(), BlobUsage::default());
         assert_eq!(race.store.usage().pool.used_bytes, 0, "an empty store holds no chunk");
     }
 }

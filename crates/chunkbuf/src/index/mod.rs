@@ -37,7 +37,7 @@ mod tests;
 
 use crate::arena::Arena;
 use crate::location::Location;
-use crate::pool::{OutOfMemory, Pool};
+use crate::pool::{OutOfMemory, Outside, Pool};
 use directory::{Entry, Nodes};
 use segment::{BLOCK_ROOM, BLOCKS_MAX, DEPTH_MAX, POSITION_BITS, SLOTS_MAX, Segment};
 use slab::{BLOCK_BYTES, Slab};
@@ -500,7 +500,7 @@ impl IndexMemory {
     }
 
     fn tell(&self, pool: &mut Pool) {
-        pool.set_outside(self.outside_bytes());
+        pool.set_outside(Outside::Index, self.outside_bytes());
     }
 
     /// Whether one more segment, with what the directory needs for it, is under the pool's limit.
