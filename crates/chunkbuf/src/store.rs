@@ -16,7 +16,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
-use crate::blob::{BlobUsage, Blobs, Table};
+use crate::blob::{BLOB_PAGES, BlobUsage, Blobs, Table};
 use crate::buffer::{Buffer, RawEntry, Slices};
 use crate::compaction::{Budget, Progress, Workshop};
 use crate::entry::UserFlags;
@@ -170,8 +170,6 @@ const GARBAGE_CHUNKS: usize = 8;
 const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
-/// Pages of blobs that a step gives back, 200 ns each, and those of a node more.
-const BLOB_PAGES: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.

@@ -340,6 +340,54 @@ fn what_names_the_pages_is_under_the_limit() {
     assert_eq!(store.blob_usage(), BlobUsage::default());
 }
 
+/// Between two requests that arrive together there is no step, and Redis frees at once what DEL removes.
+#[test]
+fn what_was_given_up_makes_room_for_a_write() {
+    let mut store = store(8 << 20);
+    for fill in 0..if cfg!(miri) { 2 } else { 10 } {
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, &bytes(5 * NODE, fill)).expect("the one before was given up");
+        assert!(cfg!(miri) || read(&blob) == bytes(5 * NODE, fill));
+    }
+    // But not what a reader still shows.
+    let mut blob = store.new_blob();
+    store.blob_append(&mut blob, &bytes(5 * NODE, 1)).expect("the one before was given up");
+    let slice = blob.slice(0..5);
+    drop(blob);
+    let mut blob = store.new_blob();
+    assert_eq!(store.blob_append(&mut blob, &bytes(5 * NODE, 2)), Err(PutError::OutOfMemory));
+    assert!(slice.pieces().collect::<Vec<_>>().concat() == bytes(5, 1));
+    drop((slice, blob));
+    settle(&mut store);
+    assert_eq!(store.blob_usage(), BlobUsage::default());
+}
+
+#[test]
+fn a_value_may_end_at_4_gib_and_not_behind() {
+    let mut store = store(u64::MAX);
+    let mut blob = store.new_blob();
+    assert_eq!(store.blob_write(&mut blob, BLOB_LEN_MAX - 1, b"xy"), Err(PutError::ValueTooLong));
+    assert_eq!(store.blob_grow(&mut blob, BLOB_LEN_MAX + 1), Err(PutError::ValueTooLong));
+    assert_eq!((blob.len(), blob.page_bytes()), (0, 0));
+    store.blob_write(&mut blob, BLOB_LEN_MAX - 1, b"x").expect("memory is not limited");
+    let snapshot = blob.slice(BLOB_LEN_MAX - 3..BLOB_LEN_MAX);
+    for outcome in [
+        store.blob_append(&mut blob, b""),
+        store.blob_reserve(&mut blob, u64::MAX, BLOB_LEN_MAX),
+        store.blob_write(&mut blob, BLOB_LEN_MAX - LARGE - 1, b"ab"),
+        store.blob_write(&mut blob, BLOB_LEN_MAX - 1, b"y"),
+    ] {
+        assert_eq!(outcome, Ok(()));
+    }
+    assert_eq!(store.blob_append(&mut blob, b"z"), Err(PutError::ValueTooLong));
+    assert_eq!(blob.room(u64::MAX).count(), 0);
+    assert_eq!((blob.len(), blob.byte(BLOB_LEN_MAX - 1), blob.byte(BLOB_LEN_MAX - LARGE)), (BLOB_LEN_MAX, b'y', b'b'));
+    assert_eq!(snapshot.pieces().collect::<Vec<_>>().concat(), [0, 0, b'x']);
+    drop((blob, snapshot));
+    settle(&mut store);
+    assert_eq!(store.blob_usage(), BlobUsage::default());
+}
+
 #[test]
 fn a_slice_may_outlive_its_store_and_be_dropped_by_another_thread() {
     let mut store = store(u64::MAX);
