@@ -15,11 +15,11 @@
 //! * A write copies what it touches and somebody else shares: that page, the node above it, the root. What nobody shares is
 //!   written in place. So APPEND and SETRANGE cost what they write, whatever the length and whoever reads.
 //! * A write first takes all the memory that it needs, and then cannot fail: one that runs out of it changes nothing.
-//! * Nothing is freed in bulk. A handle that is dropped hands its root back to the store, whose steps take it apart.
+//! * Nothing is freed in bulk. The last handle that is dropped hands its root back to the store, whose steps take it apart.
 //!
 //! Invariants:
-//! 1. References to roots, nodes and pages go away in calls of the store alone (a handle that is dropped gives its own to the
-//!    queue). So what a write finds to be its own stays so, and no page is dropped past the pool.
+//! 1. References to nodes and pages, and the last one to a root, go away in calls of the store alone (the last handle of a root
+//!    gives it to the queue). So what a write finds to be its own stays so, and no page is dropped past the pool.
 //! 2. Bytes of a page at or behind the blob's length are arbitrary: whoever lets the blob grow over them without writing them
 //!    zeroes them first.
 //! 3. Pages wholly behind the length are room for an upload, and stand one behind another.
@@ -50,6 +50,9 @@ const NODE_LOG2: u32 = 20;
 const FIRST_PAGE_LOG2: u32 = 14;
 const PAGE_LOG2: u32 = 16;
 const PAGE_MAX: usize = 1 << PAGE_LOG2;
+
+/// Pages that a step gives back, 200 ns each, and those of a node more.
+pub(crate) const BLOB_PAGES: usize = 64;
 
 const _: () = assert!(ChunkSize::MAX.bytes() >= PAGE_MAX as u64, "a page is one chunk");
 
@@ -126,7 +129,31 @@ impl Slot {
     }
 }
 
+/// Bytes of the heap for the two counts beside what an `Arc` holds.
+const ARC_BYTES: usize = 2 * size_of::<usize>();
+const PAGE_HEAP_BYTES: u64 = (ARC_BYTES + size_of::<Page>()) as u64;
+const NODE_HEAP_BYTES_MAX: u64 = {
+    let pages = 1 << (NODE_LOG2 - FIRST_PAGE_LOG2);
+    (ARC_BYTES + size_of::<Node>() + pages * size_of::<Option<Arc<Page>>>()) as u64
+};
+
+impl Node {
+    /// What it takes of the heap, its pages not included.
+    fn heap_bytes(&self) -> u64 {
+        (ARC_BYTES + size_of::<Node>() + size_of_val(&self.pages[..])) as u64
+    }
+}
+
 impl Root {
+    /// What it takes of the heap, its nodes not included; nothing before it has one.
+    fn heap_bytes(&self) -> u64 {
+        if self.nodes.is_empty() { 0 } else { Root::heap_bytes_with(self.nodes.len()) }
+    }
+
+    fn heap_bytes_with(nodes: usize) -> u64 {
+        (ARC_BYTES + size_of::<Root>() + nodes * size_of::<Option<Arc<Node>>>()) as u64
+    }
+
     fn page(&self, slot: Slot) -> Option<&Arc<Page>> {
         self.nodes.get(slot.node)?.as_ref()?.pages.get(slot.page)?.as_ref()
     }
@@ -137,16 +164,23 @@ impl Root {
         Arc::get_mut(node.pages.get_mut(slot.page)?.as_mut()?)
     }
 
-    /// Where the slot's page goes; the node above it is made, or made the root's own.
-    fn place(&mut self, slot: Slot) -> &mut Option<Arc<Page>> {
+    /// Where the slot's page goes; the node above it is made, or made the root's own. What that takes of the heap is added to
+    /// `heap_bytes`.
+    fn place(&mut self, slot: Slot, heap_bytes: &mut u64) -> &mut Option<Arc<Page>> {
         if self.nodes.len() <= slot.node {
+            let before = self.heap_bytes();
+            self.nodes.reserve_exact(slot.node + 1 - self.nodes.len());
             self.nodes.resize(slot.node + 1, None);
+            *heap_bytes += self.heap_bytes() - before;
         }
+        let node = &mut self.nodes[slot.node];
+        let before = node.as_mut().and_then(Arc::get_mut).map_or(0, |node| node.heap_bytes());
         // Invariant 1: whoever shares the node still does when the reference that is replaced here goes.
-        let node = Arc::make_mut(self.nodes[slot.node].get_or_insert_default());
+        let node = Arc::make_mut(node.get_or_insert_default());
         if node.pages.len() <= slot.page {
             node.pages.resize(slot.page + 1, None);
         }
+        *heap_bytes += node.heap_bytes() - before;
         &mut node.pages[slot.page]
     }
 
@@ -432,25 +466,38 @@ impl Blobs {
                 continue;
             }
             let size = ChunkSize::at_least((len - slot.start).min(slot.len));
-            match pool.take(size, Purpose::Write) {
+            match self.take(pool, size) {
                 Ok(chunk) => chunks.push((slot, chunk)),
-                Err(error) => {
-                    chunks.into_iter().for_each(|(_, chunk)| pool.give(chunk));
-                    return Err(error);
-                }
+                Err(error) => return Err(Blobs::give_up(pool, chunks, error)),
             }
         }
+        // And what names them, at the most.
+        let nodes = chunks.chunk_by(|(a, _), (b, _)| a.node == b.node).count() as u64;
+        let end = chunks.last().map_or(0, |(slot, _)| slot.node + 1).max(root.nodes.len());
+        let copied = if Arc::get_mut(root).is_some() { root.heap_bytes() } else { 0 };
+        let named = chunks.len() as u64 * PAGE_HEAP_BYTES + nodes * NODE_HEAP_BYTES_MAX;
+        let fresh = Root::heap_bytes_with(end) - copied + named;
+        // A write in place takes none, and is none too many when the limit is reached.
+        if fresh > 0
+            && let Err(error) = pool.admit_outside(fresh)
+        {
+            return Err(Blobs::give_up(pool, chunks, error));
+        }
 
-        // From here on nothing fails. Invariant 1: whoever shares the root still does when our reference to it goes.
-        let root = Arc::make_mut(root);
+        // From here on nothing fails.
+        let (shared, mut heap_bytes) = (Arc::as_ptr(root), 0);
+        let root = blob.returns.make_own(root);
+        if std::ptr::from_ref(root) != shared {
+            heap_bytes += root.heap_bytes();
+        }
         if has_gap {
-            self.cut_room(pool, root);
+            self.cut_room(pool, root, &mut heap_bytes);
         }
         let skip = range.start..if range.end >= old_len { u64::MAX } else { range.end };
         for (slot, chunk) in chunks {
             let size = chunk.size().bytes();
             let mut page = Page { chunk };
-            let place = root.place(slot);
+            let place = root.place(slot, &mut heap_bytes);
             let old = place.take();
             let old_bytes = old.as_ref().map_or(&[][..], |old| old.chunk.bytes());
             let old_size = old_bytes.len() as u64;
@@ -469,15 +516,34 @@ impl Blobs {
             let end = gap.end.min(bytes.len());
             bytes[gap.start.min(end)..end].fill(0);
         }
+        self.note_heap(pool, heap_bytes);
         Ok(root)
     }
 
+    /// A chunk for a page. Where there is no memory, what was given up and only waits to be freed makes room, a step's worth of it:
+    /// who removes a large value and sets another one at once is not refused.
+    fn take(&mut self, pool: &mut Pool, size: ChunkSize) -> Result<Chunk, OutOfMemory> {
+        pool.take(size, Purpose::Write).or_else(|error| {
+            if !self.in_debt() {
+                return Err(error);
+            }
+            self.free_some(pool, BLOB_PAGES);
+            pool.take(size, Purpose::Write)
+        })
+    }
+
+    /// Gives chunks back that were taken for a write that cannot be.
+    fn give_up(pool: &mut Pool, chunks: Vec<(Slot, Chunk)>, error: OutOfMemory) -> OutOfMemory {
+        chunks.into_iter().for_each(|(_, chunk)| pool.give(chunk));
+        error
+    }
+
     /// Gives back the room behind the value.
-    fn cut_room(&mut self, pool: &mut Pool, root: &mut Root) {
+    fn cut_room(&mut self, pool: &mut Pool, root: &mut Root, heap_bytes: &mut u64) {
         let last = Slot::of(root.len);
         let mut slot = if last.start < root.len { Slot::of(last.end()) } else { last };
         while root.page(slot).is_some() {
-            let page = root.place(slot).take().expect("just seen");
+            let page = root.place(slot, heap_bytes).take().expect("just seen");
             root.page_bytes -= page.chunk.size().bytes();
             self.release(pool, page);
             slot = Slot::of(slot.end());

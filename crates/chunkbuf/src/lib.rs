@@ -41,6 +41,7 @@
 //! # Ok::<(), chunkbuf::PutError>(())
 //! ```
 
+mod arena;
 pub mod blob;
 pub mod buffer;
 pub mod chunk;

@@ -92,7 +92,8 @@ pub struct Pool {
     limit_bytes: u64,
     /// Up to here compaction may go while more is held than the limit allows.
     overhang_bytes: u64,
-    /// Bytes outside the pool that count under the limit as well.
+    /// Bytes outside the pool that count under the limit as well, by [`Outside`], and their sum.
+    outside: [u64; 2],
     outside_bytes: u64,
 }
 
@@ -118,6 +119,15 @@ impl Zone {
     }
 }
 
+/// Whose memory beside the pool counts under its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// Headers and nodes of the index.
+    Index,
+    /// What names the pages of blobs.
+    Blobs,
+}
+
 #[derive(Debug)]
 struct RegionBooks {
     region: Arc<Region>,
@@ -140,6 +150,7 @@ impl Pool {
             usage: PoolUsage::default(),
             limit_bytes,
             overhang_bytes: 0,
+            outside: [0; 2],
             outside_bytes: 0,
         }
     }
@@ -162,8 +173,9 @@ impl Pool {
     }
 
     /// Tells the pool of bytes beside it that count under the same limit.
-    pub fn set_outside(&mut self, bytes: u64) {
-        self.outside_bytes = bytes;
+    pub fn set_outside(&mut self, whose: Outside, bytes: u64) {
+        self.outside[whose as usize] = bytes;
+        self.outside_bytes = self.outside.iter().sum();
     }
 
     /// Whether `bytes` more beside the pool are under the limit. Warm memory goes if it must, a region of it at most.

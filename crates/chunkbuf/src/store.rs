@@ -16,7 +16,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
-use crate::blob::{BlobUsage, Blobs, Table};
+use crate::blob::{BLOB_PAGES, BlobUsage, Blobs, Table};
 use crate::buffer::{Buffer, RawEntry, Slices};
 use crate::compaction::{Budget, Progress, Workshop};
 use crate::entry::UserFlags;
@@ -160,7 +160,7 @@ pub struct Usage {
 impl Usage {
     /// All bytes that count under the memory limit.
     pub fn held_bytes(&self) -> u64 {
-        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes
+        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes
     }
 }
 
@@ -170,10 +170,6 @@ const GARBAGE_CHUNKS: usize = 8;
 const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
-/// Blobs of a cleared map that a step gives up.
-const GARBAGE_BLOBS: usize = 64;
-/// Pages of blobs that a step gives back, 200 ns each, and those of a node more.
-const BLOB_PAGES: usize = 64;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.
@@ -582,7 +578,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        self.pool.usage().held_bytes + self.memory.outside_bytes()
+        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes
     }
 
     /// Bytes that may be written before the memory limit is reached, about: what compaction could win is not counted, nor what
@@ -755,7 +751,7 @@ impl Store {
     fn free_garbage(&mut self) -> bool {
         for _ in 0..GARBAGE_MAPS {
             let Some(garbage) = self.garbage.front_mut() else { return false };
-            if !garbage.blobs.discard_some(GARBAGE_BLOBS) {
+            if !garbage.blobs.discard_some() {
                 break;
             }
             if let Some(buffer) = garbage.buffers.last_mut() {

@@ -14,8 +14,8 @@
 //! several entries in a row. When a segment that has one entry splits, its node doubles, and from 8 bits on a child
 //! takes its place; merges undo both. So no step copies more than 1 KiB, at any size of the map.
 
-use super::arena::Arena;
 use super::segment::Segment;
+use crate::arena::Arena;
 
 /// Bits that a node resolves at most.
 const NODE_BITS_MAX: u32 = 8;

@@ -22,13 +22,12 @@
 //! do not fit, and [`Index::reserve`] says so.
 //!
 //! Files: `line` (eight slots), `slab` (blocks of lines, from the pool), `segment` (where slots live and how they
-//! move), `directory` (the radix tree), `arena` (pages of headers and nodes).
+//! move), `directory` (the radix tree).
 //!
 //! Cost: find, relocate, prefetch: one cache miss for the line, and the directory's, which are few. Insert and remove: the
 //! same, and once in about 28 a rebuild of the segment (1 to 2 us). Memory: 8 bytes a slot at a load of 0.84 on
 //! average, and 0.25 for header and directory.
 
-mod arena;
 mod directory;
 mod line;
 mod segment;
@@ -36,9 +35,9 @@ mod slab;
 #[cfg(test)]
 mod tests;
 
+use crate::arena::Arena;
 use crate::location::Location;
-use crate::pool::{OutOfMemory, Pool};
-use arena::Arena;
+use crate::pool::{OutOfMemory, Outside, Pool};
 use directory::{Entry, Nodes};
 use segment::{BLOCK_ROOM, BLOCKS_MAX, DEPTH_MAX, POSITION_BITS, SLOTS_MAX, Segment};
 use slab::{BLOCK_BYTES, Slab};
@@ -501,7 +500,7 @@ impl IndexMemory {
     }
 
     fn tell(&self, pool: &mut Pool) {
-        pool.set_outside(self.outside_bytes());
+        pool.set_outside(Outside::Index, self.outside_bytes());
     }
 
     /// Whether one more segment, with what the directory needs for it, is under the pool's limit.

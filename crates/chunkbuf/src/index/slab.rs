@@ -11,8 +11,8 @@
 //! page without blocks goes back to the pool at once. The first pages are smaller (4 to 32 KiB, eight of each), so
 //! that the page that is being filled is a small part of the whole. Taking and giving a block is O(1).
 
-use super::arena::LowestFirst;
 use super::line::{Line, SLOTS};
+use crate::arena::LowestFirst;
 use crate::chunk::{Chunk, ChunkSize};
 use crate::pool::{OutOfMemory, Pool, Purpose};
 

@@ -1,4 +1,5 @@
-//! Fixed-size items in pages of 64, and the set that finds the lowest vacancy.
+//! Fixed-size items in pages of 64, and the set that finds the lowest vacancy: the headers and nodes of the index, and the
+//! blobs of a map.
 //!
 //! Both exist so that nothing large is ever copied: an arena grows by a page, never by moving what it has, and fills
 //! its lowest hole first, so that the pages at the top become empty and go.
@@ -6,7 +7,7 @@
 const PAGE_ITEMS: usize = 64;
 
 /// Items by number. A number stays with its item until [`Arena::remove`].
-pub(super) struct Arena<T> {
+pub(crate) struct Arena<T> {
     /// `None`: no item lives there, the page is given back.
     pages: Vec<Option<Box<[T; PAGE_ITEMS]>>>,
     /// One bit an item.
@@ -17,25 +18,31 @@ pub(super) struct Arena<T> {
     pages_held: usize,
 }
 
-impl<T: Default> Arena<T> {
-    pub(super) fn new() -> Arena<T> {
+impl<T> Default for Arena<T> {
+    fn default() -> Arena<T> {
         Arena { pages: Vec::new(), occupied: Vec::new(), open: LowestFirst::new(), len: 0, pages_held: 0 }
+    }
+}
+
+impl<T: Default> Arena<T> {
+    pub(crate) fn new() -> Arena<T> {
+        Arena::default()
     }
 
     #[inline]
-    pub(super) fn get(&self, id: u32) -> &T {
+    pub(crate) fn get(&self, id: u32) -> &T {
         let page = self.pages[id as usize / PAGE_ITEMS].as_ref().expect("the item lives");
         &page[id as usize % PAGE_ITEMS]
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, id: u32) -> &mut T {
+    pub(crate) fn get_mut(&mut self, id: u32) -> &mut T {
         let page = self.pages[id as usize / PAGE_ITEMS].as_mut().expect("the item lives");
         &mut page[id as usize % PAGE_ITEMS]
     }
 
     /// Puts the item at the lowest vacancy and returns its number.
-    pub(super) fn insert(&mut self, item: T) -> u32 {
+    pub(crate) fn insert(&mut self, item: T) -> u32 {
         let page = self.open.first().unwrap_or_else(|| {
             self.pages.push(None);
             self.occupied.push(0);
@@ -57,13 +64,13 @@ impl<T: Default> Arena<T> {
     }
 
     /// Bytes of the page that the next [`Arena::insert`] takes; mostly 0.
-    pub(super) fn growth_bytes(&mut self) -> u64 {
+    pub(crate) fn growth_bytes(&mut self) -> u64 {
         let has_room = self.open.first().is_some_and(|page| self.pages[page].is_some());
         if has_room { 0 } else { size_of::<[T; PAGE_ITEMS]>() as u64 }
     }
 
     /// Takes the item out; its number is free for another.
-    pub(super) fn remove(&mut self, id: u32) -> T {
+    pub(crate) fn remove(&mut self, id: u32) -> T {
         let (page, at) = (id as usize / PAGE_ITEMS, id as usize % PAGE_ITEMS);
         assert!(self.lives(id), "the item lives");
         let item = std::mem::take(self.get_mut(id));
@@ -77,40 +84,58 @@ impl<T: Default> Arena<T> {
         item
     }
 
+    /// Takes out the items of the last page that has any.
+    pub(crate) fn drop_page(&mut self) {
+        while let Some(page) = self.pages.pop() {
+            let occupied = self.occupied.pop().expect("a word for each page");
+            self.open.remove(self.pages.len());
+            self.len -= occupied.count_ones() as usize;
+            if page.is_some() {
+                self.pages_held -= 1;
+                break;
+            }
+        }
+    }
+
+    /// The items, as they are numbered.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        (0..self.end()).filter(|&id| self.lives(id)).map(|id| self.get(id))
+    }
+
     /// True when `id` names an item.
-    pub(super) fn lives(&self, id: u32) -> bool {
+    pub(crate) fn lives(&self, id: u32) -> bool {
         self.occupied.get(id as usize / PAGE_ITEMS).is_some_and(|bits| bits >> (id as usize % PAGE_ITEMS) & 1 == 1)
     }
 
     /// One more than the largest number in use, or a little more.
-    pub(super) fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         (self.pages.len() * PAGE_ITEMS) as u32
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Bytes of the pages held.
-    pub(super) fn held_bytes(&self) -> u64 {
+    pub(crate) fn held_bytes(&self) -> u64 {
         (self.pages_held * size_of::<[T; PAGE_ITEMS]>()) as u64
     }
 }
 
 /// A set of small integers that gives its lowest. Insert and remove are O(1); the lowest is found a word at a time, from
 /// where it was found before.
-pub(super) struct LowestFirst {
+pub(crate) struct LowestFirst {
     words: Vec<u64>,
     /// No word before this one has a bit.
     hint: usize,
 }
 
 impl LowestFirst {
-    pub(super) fn new() -> LowestFirst {
+    pub(crate) fn new() -> LowestFirst {
         LowestFirst { words: Vec::new(), hint: 0 }
     }
 
-    pub(super) fn insert(&mut self, member: usize) {
+    pub(crate) fn insert(&mut self, member: usize) {
         let word = member / 64;
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
@@ -119,13 +144,13 @@ impl LowestFirst {
         self.hint = self.hint.min(word);
     }
 
-    pub(super) fn remove(&mut self, member: usize) {
+    pub(crate) fn remove(&mut self, member: usize) {
         if let Some(word) = self.words.get_mut(member / 64) {
             *word &= !(1 << (member % 64));
         }
     }
 
-    pub(super) fn first(&mut self) -> Option<usize> {
+    pub(crate) fn first(&mut self) -> Option<usize> {
         while let Some(word) = self.words.get(self.hint) {
             if *word != 0 {
                 return Some(self.hint * 64 + word.trailing_zeros() as usize);
