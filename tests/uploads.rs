@@ -190,6 +190,14 @@ fn a_large_value_behind_a_long_pipeline_is_whole() {
         let replies: Vec<String> = (0..4).map(|_| next(&mut client)).collect();
         assert_eq!(replies, ["(integer) 0", "PONG", "OK", "PONG"], "behind {keys} keys");
         assert!(get(&mut client, "k") == bytes, "behind {keys} keys");
+        // Both names stand at the same place of their requests.
+        let pairs = |count: usize| names[..count].iter().flat_map(|name| [name.as_bytes(), b"v"]);
+        let many: Vec<&[u8]> = [&b"MSET"[..]].into_iter().chain(pairs(keys)).collect();
+        let large: Vec<&[u8]> = [&b"MSET"[..], b"k", &bytes].into_iter().chain(pairs(600)).collect();
+        client.send_bytes(&[encode(&many), encode(&large), pings.clone()].concat()).unwrap();
+        assert_eq!([next(&mut client), next(&mut client), next(&mut client)], ["OK", "OK", "PONG"]);
+        assert!(get(&mut client, "k") == bytes, "behind {keys} pairs");
+        assert_eq!(client.ask("FLUSHALL"), "OK");
     }
 }
 
