@@ -69,7 +69,7 @@ const CONFIG_SET: CommandSpec = CommandSpec {
     arity: AtLeast(4),
     flags: &[Admin, Noscript, Loading, Stale],
     keys: &[],
-    large: Large::At(2),
+    large: Large::None,
     run: Run::Server(config_set),
     doc: Doc {
         summary: "Changes settings, all that are named or none.",

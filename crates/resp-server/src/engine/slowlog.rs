@@ -6,12 +6,13 @@
 
 use std::collections::VecDeque;
 
-use crate::proto::Args;
+use crate::proto::{ARG_HEAD, Args};
 
 /// Arguments of a command that are kept; of a longer one, the last of these says how many more there were.
 pub const ARGS_MAX: usize = 32;
 /// Bytes of an argument that are kept; behind them stands how many more there were.
 pub const ARG_BYTES_MAX: usize = 128;
+const _: () = assert!(ARG_BYTES_MAX <= ARG_HEAD, "so much is remembered of a large argument");
 /// What stands for a password.
 const HIDDEN: &[u8] = b"(redacted)";
 
@@ -64,10 +65,14 @@ pub fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut short = Vec::with_capacity(ARGS_MAX.min(args.len()));
     for at in 0..kept {
-        let arg = args.at(at);
-        let mut text = if is_secret(args, at) { HIDDEN } else { &arg[..arg.len().min(ARG_BYTES_MAX)] }.to_vec();
-        if arg.len() > ARG_BYTES_MAX && text != HIDDEN {
-            text.extend_from_slice(format!("... ({} more bytes)", arg.len() - ARG_BYTES_MAX).as_bytes());
+        if is_secret(args, at) {
+            short.push(HIDDEN.to_vec());
+            continue;
+        }
+        let mut text = args.beginning(at, ARG_BYTES_MAX).to_vec();
+        let more = args.len_of(at) - text.len() as u64;
+        if more > 0 {
+            text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
         }
         short.push(text);
     }

@@ -27,12 +27,17 @@ impl Span {
     }
 }
 
+/// Bytes that are remembered of an argument that stands apart, for those that show requests.
+pub const HEAD: usize = 128;
+
 /// An argument that does not stand among the bytes of its request.
 pub struct Apart {
     /// Which argument it is.
     index: usize,
     /// Bytes of it.
     len: u64,
+    /// The first of them; none if there was no memory for it.
+    head: Vec<u8>,
     /// Until it is taken.
     value: Cell<Option<Blob>>,
 }
@@ -46,7 +51,11 @@ impl std::fmt::Debug for Apart {
 impl Apart {
     /// Argument `index`, of `len` bytes. `None`: there was no memory for it.
     pub(super) fn new(index: usize, len: u64, value: Option<Blob>) -> Apart {
-        Apart { index, len, value: Cell::new(value) }
+        let head = value.as_ref().map_or_else(Vec::new, |blob| {
+            let pieces: Vec<&[u8]> = blob.pieces(0..blob.len().min(HEAD as u64)).collect();
+            pieces.concat()
+        });
+        Apart { index, len, head, value: Cell::new(value) }
     }
 }
 
@@ -215,16 +224,25 @@ impl<'a> Args<'a> {
         Some(self.spans.get(index)?.of(self.bytes))
     }
 
-    /// Argument `index` as a value that may be large; an argument that stands apart can be taken once. For arguments that the
-    /// command's row says may be [large](crate::commands::Large).
+    /// Argument `index` as a value that may be large. For arguments that the command's row says may be
+    /// [large](crate::commands::Large).
+    ///
+    /// # Panics
+    /// When it stands apart and is not here: taken before, or [never received](Args::is_whole). What is left of it among the
+    /// bytes is empty and must not pass for it.
     #[inline]
     pub fn take_value(&self, index: usize) -> Value<'a> {
-        if !self.apart.is_empty()
-            && let Some(blob) = self.apart_at(index).and_then(|apart| apart.value.take())
-        {
-            return Value::Blob(blob);
+        match self.apart_at(index) {
+            Some(apart) => Value::Blob(apart.value.take().expect("what stands apart is taken once")),
+            None => Value::Bytes(self.at(index)),
         }
-        Value::Bytes(self.at(index))
+    }
+
+    /// The first bytes of argument `index`, wherever it stands and whether it was taken or not: at most `bytes_max`, and of one
+    /// that stands apart at most [`HEAD`].
+    pub fn beginning(&self, index: usize, bytes_max: usize) -> &'a [u8] {
+        let bytes = self.apart_at(index).map_or_else(|| self.at(index), |apart| &apart.head);
+        &bytes[..bytes.len().min(bytes_max)]
     }
 
     /// The length of argument `index`, wherever it stands.
@@ -233,7 +251,11 @@ impl<'a> Args<'a> {
         self.apart_at(index).map_or_else(|| self.at(index).len() as u64, |apart| apart.len)
     }
 
+    #[inline]
     fn apart_at(&self, index: usize) -> Option<&'a Apart> {
+        if self.apart.is_empty() {
+            return None;
+        }
         let found = self.apart.binary_search_by_key(&index, |apart| apart.index).ok()?;
         Some(&self.apart[found])
     }

@@ -10,7 +10,7 @@ pub mod error;
 pub mod parser;
 pub mod reply;
 
-pub use args::{Args, Batch, Span, Value};
+pub use args::{Args, Batch, HEAD as ARG_HEAD, Span, Value};
 pub use error::{CommandError, until_nul};
 pub use parser::{Limits, Parser, ProtocolError};
 pub use reply::{Protocol, Reply};

@@ -312,7 +312,8 @@ impl Connection {
         if upload.is_whole() {
             self.parser.put_apart(self.upload.take().and_then(|upload| upload.into_value()));
         }
-        Poll::Ready(Ok(received >= LONG_READ))
+        // While a client sends as fast as this reads, no read fills its room and there is always more.
+        Poll::Ready(Ok(received >= LONG_READ || engine.turn_is_over()))
     }
 
     /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
@@ -320,11 +321,12 @@ impl Connection {
         let Some(awaited) = self.parser.awaited_bulk().filter(|_| self.upload.is_none()) else { return };
         let mut engine = self.shared.engine.borrow_mut();
         let name = awaited.name.of(&self.query);
-        // One of which no more than the line's end is missing is no upload any more.
-        let is_under_way = awaited.len > (self.query.len() - awaited.at) as u64;
-        let is_large = awaited.len > engine.keyspace.blob_threshold;
-        if is_large && is_under_way && dispatch::takes_large(name, awaited.index) {
-            let upload = Upload::new(&mut engine.keyspace, awaited.len, &self.query[awaited.at..]);
+        let received = &self.query[awaited.at..];
+        // One of which only the line's end is missing may as well stay.
+        if awaited.len > engine.keyspace.blob_threshold.max(received.len() as u64)
+            && dispatch::takes_large(name, awaited.index)
+        {
+            let upload = Upload::new(&mut engine.keyspace, awaited.len, received);
             self.query.truncate(awaited.at);
             self.upload = Some(Box::new(upload));
         }
@@ -356,9 +358,8 @@ impl Connection {
         } else {
             self.query.clear();
             self.query.extend_from_slice(rest);
-            self.begin_upload();
         }
-        self.note_phase(&worked);
+        self.go_on_with(&worked);
         Poll::Ready(Ok(filled))
     }
 
@@ -428,16 +429,21 @@ impl Connection {
                 }
                 self.query = query;
             }
-            self.begin_upload();
         } else {
             self.shared.engine.borrow_mut().discard(query);
         }
-        self.note_phase(&worked);
+        self.go_on_with(&worked);
     }
 
-    fn note_phase(&mut self, worked: &Worked) {
-        if self.phase != Phase::Closing {
-            self.phase = worked.next;
+    /// Enters the phase that follows from what was worked on, once what is left of it is the query buffer.
+    fn go_on_with(&mut self, worked: &Worked) {
+        if self.phase == Phase::Closing {
+            return;
+        }
+        self.phase = worked.next;
+        // Otherwise the incomplete request is not the first in the buffer, or the parser has not looked for it yet.
+        if self.phase == Phase::Reading {
+            self.begin_upload();
         }
     }
 

@@ -26,8 +26,9 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A value of `len` bytes, which begins with `received`.
+    /// A value of `len` bytes, which begins with `received` and does not end there.
     pub(super) fn new(keyspace: &mut Keyspace, len: u64, received: &[u8]) -> Upload {
+        debug_assert!((received.len() as u64) < len, "some of it is still to come");
         let mut upload = Upload { value: Some(keyspace.store.new_blob()), len, received: received.len() as u64 };
         if let Some(blob) = &mut upload.value {
             let store = &mut keyspace.store;

@@ -1,8 +1,11 @@
-//! Tests of the request parser: Redis's rules one by one, every split of the bytes, and redis-protocol as an oracle.
+//! Tests of the request parser: Redis's rules one by one, every split of the bytes, large arguments received apart, and
+//! redis-protocol as an oracle.
 
+use chunkbuf::{Options, Store};
 use proptest::prelude::*;
 
 use super::*;
+use crate::proto::{Args, Value};
 
 /// Requests as lists of arguments, and what ended them.
 type Outcome = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
@@ -250,6 +253,177 @@ fn a_request_in_many_pieces_is_not_parsed_again() {
     assert_eq!(batch.args(0, &bytes).len(), ARGS);
 }
 
+/// Passes `bytes` in the given pieces, as a connection does that receives arguments of more than `large` bytes apart.
+fn parse_apart<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, large: usize) -> Outcome {
+    let mut store = Store::new(Options::default());
+    let (mut parser, mut batch, limits) = (Parser::new(), Batch::new(), Limits::default());
+    let mut buffer = Vec::new();
+    let mut requests = Vec::new();
+    let mut upload = None;
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            if let Some((mut blob, left)) = upload.take() {
+                let (value, rest) = piece.split_at(piece.len().min(left));
+                store.blob_append(&mut blob, value).unwrap();
+                piece = rest;
+                match left - value.len() {
+                    0 => parser.put_apart(Some(blob)),
+                    left => upload = Some((blob, left)),
+                }
+                continue;
+            }
+            buffer.extend_from_slice(std::mem::take(&mut piece));
+            loop {
+                let taken = match parser.parse(&mut buffer, &mut batch, 2, &limits) {
+                    Ok(taken) => taken,
+                    Err(error) => return (requests, Some(error)),
+                };
+                requests.extend((0..batch.len()).map(|index| taken_whole(&batch.args(index, &buffer))));
+                buffer.drain(..taken);
+                if batch.is_empty() {
+                    break;
+                }
+            }
+            if let Some(awaited) = parser.awaited_bulk()
+                && awaited.len as usize > large.max(buffer.len() - awaited.at)
+            {
+                let mut blob = store.new_blob();
+                store.blob_append(&mut blob, &buffer[awaited.at..]).unwrap();
+                upload = Some((blob, awaited.len as usize - (buffer.len() - awaited.at)));
+                buffer.truncate(awaited.at);
+            }
+        }
+    }
+    (requests, None)
+}
+
+/// The arguments of a request, wherever they stand; those that stand apart are gone then.
+fn taken_whole(args: &Args<'_>) -> Vec<Vec<u8>> {
+    assert!(args.is_whole());
+    let mut list = Vec::new();
+    for index in 0..args.len() {
+        let len = args.len_of(index);
+        let arg = match args.take_value(index) {
+            Value::Bytes(bytes) => bytes.to_vec(),
+            Value::Blob(blob) => blob.pieces(0..blob.len()).collect::<Vec<_>>().concat(),
+        };
+        assert_eq!(arg.len() as u64, len);
+        assert!(arg.starts_with(args.beginning(index, 8)));
+        list.push(arg);
+    }
+    list
+}
+
+/// Large arguments apart or not, whole or in pieces, the requests are the same.
+fn same_apart(bytes: &[u8]) {
+    let whole = parse_whole(bytes);
+    for large in [0, 3, 6] {
+        for at in 0..=bytes.len() {
+            let (left, right) = bytes.split_at(at);
+            assert_eq!(parse_apart([left, right], large), whole, "split at {at}, large from {large}");
+        }
+        for len in 1..8 {
+            assert_eq!(parse_apart(bytes.chunks(len), large), whole, "{len} at a time, large from {large}");
+        }
+    }
+}
+
+#[test]
+fn large_arguments_are_received_apart_among_other_requests() {
+    same_apart(
+        b"*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9\r\n\r\n*1\r\n$4\r\n\r\nPING\r\n*1\r\n$4\r\nPING\r\n",
+    );
+}
+
+#[test]
+fn a_request_may_have_several_large_arguments_side_by_side_and_apart() {
+    same_apart(b"*7\r\n$4\r\nMSET\r\n$1\r\na\r\n$8\r\n01234567\r\n$7\r\nlongkey\r\n$0\r\n\r\n$1\r\nb\r\n$5\r\n\0\r\n$1\r\nGET k\r\n");
+}
+
+#[test]
+fn what_is_malformed_behind_a_large_argument_is_refused_as_ever() {
+    same_apart(b"*3\r\n$3\r\nSET\r\n$7\r\n0123456\r\n:1\r\n");
+    same_apart(b"*2\r\n$3\r\nSET\r\n$7\r\n0123456\r\n*1\r\n$-1\r\nPING\r\n");
+    // The two bytes behind it are not looked at.
+    same_apart(b"*2\r\n$3\r\nGET\r\n$7\r\n0123456abPING\r\n");
+}
+
+#[test]
+fn an_argument_for_which_there_was_no_memory_makes_its_request_incomplete() {
+    let (mut parser, mut batch, limits) = (Parser::new(), Batch::new(), Limits::default());
+    let mut bytes = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9\r\n".to_vec();
+    assert_eq!(parser.parse(&mut bytes, &mut batch, 16, &limits), Ok(0));
+    let awaited = parser.awaited_bulk().unwrap();
+    assert_eq!((awaited.index, awaited.len, awaited.at, awaited.name.of(&bytes)), (2, 9, bytes.len(), &b"SET"[..]));
+    parser.put_apart(None);
+    bytes.extend_from_slice(b"\r\nGET k\r\n");
+    assert_eq!(parser.parse(&mut bytes, &mut batch, 16, &limits), Ok(bytes.len()));
+    assert_eq!(batch.len(), 2);
+    let args = batch.args(0, &bytes);
+    assert!(!args.is_whole());
+    assert_eq!((args.len(), args.len_of(1), args.len_of(2), args.beginning(2, 8)), (3, 1, 9, &b""[..]));
+    assert!(batch.args(1, &bytes).is_whole());
+}
+
+#[test]
+fn a_name_is_never_received_apart() {
+    let (mut parser, mut batch) = (Parser::new(), Batch::new());
+    parser.parse(&mut b"*3\r\n$100000\r\nSET".to_vec(), &mut batch, 16, &Limits::default()).unwrap();
+    assert_eq!(parser.awaited_bulk(), None);
+}
+
+/// A request with two arguments, `len` bytes apart each, over the bytes that are returned with it.
+fn two_apart(store: &mut Store, len: usize) -> (Batch, Vec<u8>) {
+    let (mut parser, mut batch, limits) = (Parser::new(), Batch::new(), Limits::default());
+    let mut bytes = b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n".to_vec();
+    for (letter, behind) in [(b'x', &b"\r\n$1\r\nb\r\n"[..]), (b'y', b"\r\n")] {
+        bytes.extend_from_slice(format!("${len}\r\n").as_bytes());
+        assert_eq!(parser.parse(&mut bytes, &mut batch, 16, &limits), Ok(0));
+        let mut blob = store.new_blob();
+        store.blob_append(&mut blob, &vec![letter; len]).unwrap();
+        parser.put_apart(Some(blob));
+        bytes.extend_from_slice(behind);
+    }
+    assert_eq!(parser.parse(&mut bytes, &mut batch, 16, &limits), Ok(bytes.len()));
+    (batch, bytes)
+}
+
+#[test]
+fn what_stands_apart_is_known_by_its_beginning_and_length_when_it_was_taken() {
+    let mut store = Store::new(Options::default());
+    let (batch, bytes) = two_apart(&mut store, 100_000);
+    let args = batch.args(0, &bytes);
+    let Value::Blob(value) = args.take_value(4) else { panic!("it stands apart") };
+    assert_eq!((value.len(), value.byte(0)), (100_000, b'y'));
+    assert!(!args.is_whole(), "one was taken");
+    assert_eq!((args.len_of(2), args.len_of(3), args.len_of(4)), (100_000, 1, 100_000));
+    assert_eq!(
+        (args.beginning(2, 3), args.beginning(3, 3), args.beginning(4, 3)),
+        (&b"xxx"[..], &b"b"[..], &b"yyy"[..])
+    );
+}
+
+#[test]
+#[should_panic(expected = "what stands apart is taken once")]
+fn what_stands_apart_is_taken_once() {
+    let mut store = Store::new(Options::default());
+    let (batch, bytes) = two_apart(&mut store, 10);
+    drop(batch.args(0, &bytes).take_value(2));
+    batch.args(0, &bytes).take_value(2);
+}
+
+#[test]
+fn what_was_not_taken_goes_back_to_the_store_with_the_batch() {
+    let mut store = Store::new(Options::default());
+    let (mut batch, _) = two_apart(&mut store, 100_000);
+    assert!(store.usage().blobs.page_bytes >= 200_000);
+    batch.clear();
+    while store.debt() > 0 {
+        store.step(chunkbuf::Budget::STEP, false);
+    }
+    assert_eq!(store.usage().blobs.page_bytes, 0);
+}
+
 /// What redis-protocol makes of the same bytes; `None` at the end of complete frames.
 fn oracle(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     use redis_protocol::resp2::{decode::decode, types::OwnedFrame};
@@ -284,6 +458,18 @@ const PIECES: &[&[u8]] = &[
     b"\r",
 ];
 
+/// Parts of requests with arguments of several lengths.
+const LARGE_PIECES: &[&[u8]] = &[
+    b"*2\r\n$3\r\nSET\r\n",
+    b"*3\r\n$4\r\nMSET\r\n",
+    b"$7\r\n\r\n*1\r\n\"\r\n",
+    b"$4\r\n$4\r\n\r\n",
+    b"$9\r\n123456789\r\n",
+    b"$1\r\na\r\n",
+    b"$5\r\n",
+    b"PING 'x'\r\n",
+];
+
 proptest! {
     #[test]
     fn well_formed_requests_are_what_redis_protocol_reads(
@@ -306,6 +492,13 @@ proptest! {
         let (requests, error) = parse(&bytes);
         prop_assert_eq!(error, None);
         prop_assert_eq!(requests, oracle(&bytes));
+    }
+
+    #[test]
+    fn large_arguments_are_the_same_apart_or_not(
+        pieces in prop::collection::vec(prop::sample::select(LARGE_PIECES), 0..12),
+    ) {
+        same_apart(&pieces.concat());
     }
 
     #[test]
