@@ -372,7 +372,7 @@ fn many_uploads_of_a_byte_at_a_time_take_little_memory_and_nobodys_time() {
     let list = watcher.ask("CLIENT LIST");
     assert_eq!(list.matches(" name=").count(), CLIENTS + 1, "{list}");
     let taken = info(&mut watcher, "chunkbuf_blob_bytes");
-    assert!(taken <= CLIENTS * 160 * KIB, "{taken} bytes for {CLIENTS} uploads");
+    assert!(taken <= CLIENTS * 96 * KIB, "{taken} bytes for {CLIENTS} uploads");
     drop(slow);
     eventually("their pages are back", || info(&mut watcher, "chunkbuf_blob_bytes") == 0);
 }

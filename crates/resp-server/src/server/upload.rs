@@ -13,8 +13,8 @@ use chunkbuf::Blob;
 use super::stream::Stream;
 use crate::keyspace::Keyspace;
 
-/// Pages that are read into at once, and one more that was begun.
-const PAGES: usize = 17;
+/// Pages that are read into at once: four of the first, small ones, and one that was begun.
+const PAGES: usize = 5;
 
 /// A large value that is being received.
 pub(super) struct Upload {
