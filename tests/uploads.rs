@@ -84,7 +84,8 @@ fn request(args: &[&[u8]]) -> Vec<u8> {
 fn every_command(client: &mut Client, len: usize) {
     let (one, two) = (value(len, 1), value(len, 2));
     client.ask("FLUSHALL");
-    let table: [(&[&[u8]], &str, &[(&str, &[u8])]); 10] = [
+    type Row<'a> = (&'a [&'a [u8]], &'a str, &'a [(&'a str, &'a [u8])]);
+    let table: [Row<'_>; 10] = [
         (&[b"SET", b"a", &one], "OK", &[("a", &one)]),
         (&[b"SETNX", b"b", &two], "(integer) 1", &[("b", &two)]),
         (&[b"SETNX", b"b", &one], "(integer) 0", &[("b", &two)]),

@@ -224,7 +224,7 @@ mod tests {
     fn with_many_causes_the_longest_is_still_found() {
         const NAMES: [&str; 20] =
             ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"];
-        for longest in 0..NAMES.len() {
+        for (longest, longest_name) in NAMES.into_iter().enumerate() {
             let mut ledger = Ledger::default();
             ledger.begin_turn(0);
             for (at, name) in NAMES.into_iter().enumerate() {
@@ -232,7 +232,7 @@ mod tests {
                 ledger.part(name, 1, ledger.mark_ns() + ns);
             }
             ledger.end_turn(ledger.mark_ns(), 0);
-            assert_eq!(ledger.worst()[0].cause, NAMES[longest]);
+            assert_eq!(ledger.worst()[0].cause, longest_name);
         }
     }
 

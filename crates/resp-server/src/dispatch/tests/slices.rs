@@ -429,7 +429,8 @@ fn no_client_ever_sees_a_half_done_command() {
             if below(10) == 0 {
                 clients.engine.run_jobs(true);
             }
-            let outcome = if asked.contains_key(&client) {
+            let is_asked = asked.contains_key(&client);
+            let outcome = if is_asked {
                 clients.turn(client)
             } else {
                 let two = [below(KEYS as u64) as usize, below(KEYS as u64) as usize];
