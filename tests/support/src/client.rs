@@ -91,7 +91,11 @@ impl Client {
                 buffer.truncate(len);
                 Ok(buffer)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(Vec::new()),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
+                Ok(Vec::new())
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,9 +9,9 @@
 //!     +-> upload (the pages of a large value)
 //! ```
 //!
-//! 1. A turn reads at most [`SCRATCH`] bytes ([`UPLOAD_READ`] of a large value, [`LONG_READ`] of another long request), works on its requests until [`TURN_US`] are
-//!    over, the read included, and writes at most [`WRITE_MAX`] bytes; then the others have theirs. Every turn is timed
-//!    and told to the stall ledger.
+//! 1. A turn reads at most [`SCRATCH`] bytes ([`UPLOAD_READ`] of a large value, [`LONG_READ`] of another long request), works on
+//!    its requests until [`TURN_US`] are over, the read included, and writes at most [`WRITE_MAX`] bytes; then the others have
+//!    theirs. Every turn is timed and told to the stall ledger.
 //! 2. All replies of a turn leave with one write. A request alone costs two system calls: a read that did not fill its buffer
 //!    is not followed by another.
 //! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
