@@ -40,6 +40,8 @@ pub struct Lcs {
     table: Option<BitTable>,
     /// For each byte value the place of its row in `same`, 0 if it is not in `a`, 1 for the first row.
     row_of: [u16; 256],
+    /// How many byte values are in `a`.
+    rows: usize,
     /// For each byte value that is in `a` a row of `words` words: where `b` has it.
     same: Vec<u64>,
     /// The row that is worked on: clear where it grows.
@@ -57,6 +59,8 @@ enum Stage {
     Alphabet {
         at: usize,
     },
+    /// Room for the rows, cleared.
+    Room,
     /// Where they are in `b`.
     Places {
         at: usize,
@@ -66,6 +70,10 @@ enum Stage {
         row: usize,
         word: usize,
         carry: bool,
+    },
+    /// How often the last row grows, which is the length, word by word.
+    Sum {
+        word: usize,
     },
     /// The way back: the cell (i, j) comes next; `open` is the match that the last step belongs to.
     Back {
@@ -80,6 +88,8 @@ enum Stage {
 mod cost {
     /// A byte of `a` looked at.
     pub(super) const ALPHABET: usize = 4;
+    /// A word cleared.
+    pub(super) const CLEAR: usize = 8;
     /// A byte of `b` looked at.
     pub(super) const PLACE: usize = 8;
     /// A word of a row.
@@ -98,6 +108,7 @@ impl Lcs {
             b,
             table: matches.then(BitTable::default),
             row_of: [0; 256],
+            rows: 0,
             same: Vec::new(),
             level: Vec::new(),
             stage: Stage::Alphabet { at: 0 },
@@ -113,8 +124,10 @@ impl Lcs {
         while left >= cost::ROW + cost::WORD {
             left = match self.stage {
                 Stage::Alphabet { at } => self.alphabet(at, left),
+                Stage::Room => self.room(left),
                 Stage::Places { at } => self.places(at, left),
                 Stage::Rows { row, word, carry } => self.rows(row, word, carry, left),
+                Stage::Sum { word } => self.sum(word, left),
                 Stage::Back { i, j, open } => self.back(i, j, open, left),
                 Stage::Done => return true,
             };
@@ -139,6 +152,25 @@ impl Lcs {
         self.matches().iter().rev().flat_map(|found| self.a.pieces(found.a..found.a + found.len))
     }
 
+    /// Bytes of memory that it holds beside the strings.
+    pub fn memory_bytes(&self) -> usize {
+        let table = self.table.as_ref().map_or(0, |table| table.blocks.len() * BLOCK_WORDS);
+        8 * (self.same.capacity() + self.level.capacity() + table)
+    }
+
+    /// Frees a part of that, 512 KiB about, when it is of no use any more; whether there is more.
+    pub fn free_some(&mut self) -> bool {
+        const WORDS: usize = 8 * BLOCK_WORDS;
+        if let Some(table) = self.table.as_mut().filter(|table| !table.blocks.is_empty()) {
+            table.blocks.truncate(table.blocks.len().saturating_sub(WORDS / BLOCK_WORDS));
+            return true;
+        }
+        let rows = if self.same.capacity() > 0 { &mut self.same } else { &mut self.level };
+        rows.clear();
+        rows.shrink_to(rows.capacity().saturating_sub(WORDS));
+        self.same.capacity() + self.level.capacity() > 0
+    }
+
     fn words(&self) -> usize {
         self.b.len().div_ceil(64)
     }
@@ -155,13 +187,24 @@ impl Lcs {
                 rows += 1;
                 *row = rows;
             }
-            let words = self.words();
-            // Zeros from the system, whose pages cost nothing until they are written.
-            self.same = vec![0; usize::from(rows) * words];
-            self.level = vec![u64::MAX; words];
-            self.stage = Stage::Places { at: 0 };
+            self.same = Vec::with_capacity(usize::from(rows) * self.words());
+            self.level = Vec::with_capacity(self.words());
+            self.rows = usize::from(rows);
+            self.stage = Stage::Room;
         }
         left - (end - at) * cost::ALPHABET
+    }
+
+    fn room(&mut self, left: usize) -> usize {
+        let (same_len, level_len) = (self.rows * self.words(), self.words());
+        let same = (same_len - self.same.len()).min(left / cost::CLEAR);
+        let level = (level_len - self.level.len()).min(left / cost::CLEAR - same);
+        self.same.resize(self.same.len() + same, 0);
+        self.level.resize(self.level.len() + level, u64::MAX);
+        if self.same.len() == same_len && self.level.len() == level_len {
+            self.stage = Stage::Places { at: 0 };
+        }
+        left - (same + level) * cost::CLEAR
     }
 
     fn places(&mut self, at: usize, left: usize) -> usize {
@@ -181,9 +224,7 @@ impl Lcs {
 
     fn rows(&mut self, row: usize, word: usize, carry: bool, left: usize) -> usize {
         if row == self.a.len() || self.b.len() == 0 {
-            self.len = self.grown();
-            let (i, j) = (self.a.len(), self.b.len());
-            self.stage = if self.table.is_some() { Stage::Back { i, j, open: None } } else { Stage::Done };
+            self.stage = Stage::Sum { word: 0 };
             return left;
         }
         let words = self.words();
@@ -210,11 +251,19 @@ impl Lcs {
         left - cost::ROW - (end - word) * cost::WORD
     }
 
-    /// How often the last row grows: the length of the subsequence. O(b / 64).
-    fn grown(&self) -> usize {
-        let words = self.level.iter().enumerate();
+    fn sum(&mut self, word: usize, left: usize) -> usize {
+        let end = self.words().min(word + left / cost::CLEAR);
         let bits = |at: usize| u64::MAX >> (64 - (self.b.len() - 64 * at).min(64));
-        words.map(|(at, level)| (!level & bits(at)).count_ones() as usize).sum()
+        let words = (word..end).zip(&self.level[word..end]);
+        self.len += words.map(|(at, level)| (!level & bits(at)).count_ones() as usize).sum::<usize>();
+        self.stage = if end < self.words() {
+            Stage::Sum { word: end }
+        } else if self.table.is_some() {
+            Stage::Back { i: self.a.len(), j: self.b.len(), open: None }
+        } else {
+            Stage::Done
+        };
+        left - (end - word) * cost::CLEAR
     }
 
     fn back(&mut self, i: usize, j: usize, open: Option<Match>, left: usize) -> usize {
@@ -238,7 +287,6 @@ impl Lcs {
         if i == 0 || j == 0 {
             self.matches.extend(open);
             self.stage = Stage::Done;
-            self.table = None;
         }
         left
     }

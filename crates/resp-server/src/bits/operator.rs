@@ -89,6 +89,9 @@ impl Operator {
     }
 }
 
+/// What a string costs in each window beside its bytes, in bytes.
+const SOURCE_COST: usize = 64;
+
 /// Combines strings, a window at a time.
 #[derive(Debug)]
 pub struct Combine {
@@ -96,6 +99,8 @@ pub struct Combine {
     sources: Vec<Snapshot>,
     at: usize,
     len: usize,
+    /// The string to work into the window next.
+    nth: usize,
     /// As long as the largest window so far, for the operators that note something.
     noted: Vec<u8>,
 }
@@ -105,7 +110,7 @@ impl Combine {
     pub fn new(operator: Operator, sources: Vec<Snapshot>) -> Combine {
         assert!(!sources.is_empty() && (operator != Operator::Not || sources.len() == 1));
         let len = sources.iter().map(Snapshot::len).max().unwrap_or(0);
-        Combine { operator, sources, at: 0, len, noted: Vec::new() }
+        Combine { operator, sources, at: 0, len, nth: 0, noted: Vec::new() }
     }
 
     /// Bytes of the result altogether: as many as of the longest string.
@@ -113,22 +118,26 @@ impl Combine {
         self.len
     }
 
-    /// Writes the next bytes of the result to `window` and returns how many: all that fit, fewer at the end, 0 behind it.
-    /// O(bytes x sources).
-    pub fn step(&mut self, window: &mut [u8]) -> usize {
+    /// Goes on with the next bytes of the result in `window`, which must be as it was left until they are final: `None` before.
+    /// Then how many they are: all that fit, fewer at the end, 0 behind it. It goes through one string of a window at least and
+    /// takes what that costs off `left_bytes`.
+    pub fn step(&mut self, window: &mut [u8], left_bytes: &mut usize) -> Option<usize> {
         let Combine { operator, at, len, noted, .. } = self;
         let size = window.len().min(*len - *at);
+        if size == 0 {
+            return Some(0);
+        }
         let result = &mut window[..size];
-        if matches!(operator, Operator::Diff1 | Operator::AndOr | Operator::One) {
+        if self.nth == 0 && matches!(operator, Operator::Diff1 | Operator::AndOr | Operator::One) {
             noted.clear();
             noted.resize(size, 0);
         }
-        for (nth, source) in self.sources.iter().enumerate() {
+        while let Some(source) = self.sources.get(self.nth) {
             let end = (*at + size).min(source.len());
             let mut written = 0;
             for piece in source.pieces((*at).min(end)..end) {
                 let part = written..written + piece.len();
-                if nth == 0 {
+                if self.nth == 0 {
                     result[part].copy_from_slice(piece);
                 } else {
                     let noted = if noted.is_empty() { &mut [][..] } else { &mut noted[part.clone()] };
@@ -137,13 +146,24 @@ impl Combine {
                 written += piece.len();
             }
             // Zeros behind its end: they matter where it is laid down, and to AND.
-            if nth == 0 || *operator == Operator::And {
+            if self.nth == 0 || *operator == Operator::And {
                 result[written..].fill(0);
+            }
+            self.nth += 1;
+            *left_bytes = left_bytes.saturating_sub(size + SOURCE_COST);
+            if *left_bytes == 0 && self.nth < self.sources.len() {
+                return None;
             }
         }
         operator.finish(result, noted);
         *at += size;
-        size
+        self.nth = 0;
+        Some(size)
+    }
+
+    /// The strings, once nothing is to be combined any more.
+    pub fn take_sources(&mut self) -> Vec<Snapshot> {
+        std::mem::take(&mut self.sources)
     }
 }
 
@@ -175,15 +195,16 @@ mod tests {
         result
     }
 
-    fn combined(operator: Operator, sources: &[Vec<u8>], window: usize) -> Vec<u8> {
+    fn combined(operator: Operator, sources: &[Vec<u8>], window: usize, budget: usize) -> Vec<u8> {
         let mut combine = Combine::new(operator, sources.iter().cloned().map(Snapshot::from).collect());
         let (mut result, mut window) = (Vec::new(), vec![0xa5; window]);
         loop {
-            let len = combine.step(&mut window);
-            if len == 0 {
-                break;
+            let mut left = budget;
+            match combine.step(&mut window, &mut left) {
+                None => assert_eq!(left, 0),
+                Some(0) => break,
+                Some(len) => result.extend_from_slice(&window[..len]),
             }
-            result.extend_from_slice(&window[..len]);
         }
         assert_eq!(result.len(), combine.result_len());
         result
@@ -202,9 +223,10 @@ mod tests {
             sources in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..6),
             operator in prop::sample::select(Operator::NAMES.map(|(_, operator)| operator).to_vec()),
             window in 1_usize..130,
+            budget in 1_usize..1000,
         ) {
             let sources = if operator == Operator::Not { &sources[..1] } else { &sources[..] };
-            prop_assert_eq!(combined(operator, sources, window), naive(operator, sources));
+            prop_assert_eq!(combined(operator, sources, window, budget), naive(operator, sources));
         }
     }
 }

@@ -5,12 +5,15 @@
 //! costs the nine bytes at most that its field touches, whatever the string's length.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::arguments::integer;
 use super::bitmap::bit_offset;
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::bits::field::{FieldType, Overflow, WINDOW_BYTES, Window};
-use crate::keyspace::{Db, Event, StringValue};
+use crate::engine::tasks::Holding;
+use crate::engine::{Engine, Progress, Slice, Sliced};
+use crate::keyspace::{Db, Edit, Event, Pieces, Snapshot, StringValue};
 use crate::proto::{Args, CommandError, Reply};
 
 /// Table of contents.
@@ -36,44 +39,92 @@ impl Operation {
         !matches!(self.act, Act::Get)
     }
 
+    /// The field's first byte.
+    fn first_byte(&self) -> usize {
+        (self.offset / 8) as usize
+    }
+
+    /// Carries it out on the bytes from the field's first one on: what it answers, and how many of them it changed.
+    fn apply(&self, window: &mut Window) -> (Option<i64>, usize) {
+        let Operation { act, field, offset, overflow } = self;
+        let shift = (offset % 8) as u32;
+        let old = field.get(window, shift);
+        let (new, answer) = match *act {
+            Act::Get => (Some(old), old),
+            Act::Set(value) => (field.fitted(value, *overflow), old),
+            Act::Add(increment) => {
+                let sum = field.sum(old, increment, *overflow);
+                (sum, sum.unwrap_or(old))
+            }
+        };
+        let Some(new) = new else { return (None, 0) };
+        if new == old {
+            return (Some(answer), 0);
+        }
+        field.set(window, shift, new);
+        (Some(answer), field.bytes(shift))
+    }
+
     /// The field's last byte.
     fn last_byte(&self) -> usize {
         ((self.offset + u64::from(self.field.bits()) - 1) / 8) as usize
     }
 }
 
-/// Reads all operations of a request; what OVERFLOW says holds for those behind it.
-fn parse(args: &Args<'_>, bulk_len_max: u64) -> Result<Vec<Operation>, CommandError> {
-    let mut operations = Vec::new();
-    let mut overflow = Overflow::default();
-    let mut index = 2;
-    while index < args.len() {
-        let following = args.len() - index - 1;
-        let value_at = if args.is(index, "get") && following >= 2 {
-            None
-        } else if (args.is(index, "set") || args.is(index, "incrby")) && following >= 3 {
-            Some(index + 3)
-        } else if args.is(index, "overflow") && following >= 1 {
-            overflow = overflow_named(args, index + 1)?;
-            index += 2;
-            continue;
-        } else {
-            return Err(CommandError::Syntax);
-        };
-        let field = FieldType::parse(args.at(index + 1)).ok_or(CommandError::text_static(
-            "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
-        ))?;
-        let offset = bit_offset(args.at(index + 2), Some(field.bits()), bulk_len_max)?;
-        let value = value_at.map(|at| integer(args.at(at))).transpose()?;
-        let act = match value {
-            None => Act::Get,
-            Some(value) if args.is(index, "set") => Act::Set(value),
-            Some(value) => Act::Add(value),
-        };
-        operations.push(Operation { act, field, offset, overflow });
-        index += 3 + usize::from(value.is_some());
+/// Reads the operations of a request, one after another; what OVERFLOW says holds for those behind it.
+#[derive(Clone, Copy, Debug)]
+struct Operations {
+    /// The argument to go on with.
+    index: usize,
+    overflow: Overflow,
+}
+
+impl Operations {
+    fn begin() -> Operations {
+        Operations { index: 2, overflow: Overflow::default() }
     }
-    Ok(operations)
+
+    /// The next operation, if there is one more.
+    fn next(&mut self, args: &Args<'_>, bulk_len_max: u64) -> Result<Option<Operation>, CommandError> {
+        while self.index < args.len() {
+            let index = self.index;
+            let following = args.len() - index - 1;
+            let value_at = if args.is(index, "get") && following >= 2 {
+                None
+            } else if (args.is(index, "set") || args.is(index, "incrby")) && following >= 3 {
+                Some(index + 3)
+            } else if args.is(index, "overflow") && following >= 1 {
+                self.overflow = overflow_named(args, index + 1)?;
+                self.index += 2;
+                continue;
+            } else {
+                return Err(CommandError::Syntax);
+            };
+            let field = FieldType::parse(args.at(index + 1)).ok_or(CommandError::text_static(
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+            ))?;
+            let offset = bit_offset(args.at(index + 2), Some(field.bits()), bulk_len_max)?;
+            let value = value_at.map(|at| integer(args.at(at))).transpose()?;
+            let act = match value {
+                None => Act::Get,
+                Some(value) if args.is(index, "set") => Act::Set(value),
+                Some(value) => Act::Add(value),
+            };
+            self.index += 3 + usize::from(value.is_some());
+            return Ok(Some(Operation { act, field, offset, overflow: self.overflow }));
+        }
+        Ok(None)
+    }
+}
+
+/// Reads all operations of a request.
+fn parse(args: &Args<'_>, bulk_len_max: u64) -> Result<Vec<Operation>, CommandError> {
+    let mut operations = Operations::begin();
+    let mut all = Vec::new();
+    while let Some(operation) = operations.next(args, bulk_len_max)? {
+        all.push(operation);
+    }
+    Ok(all)
 }
 
 fn overflow_named(args: &Args<'_>, index: usize) -> Result<Overflow, CommandError> {
@@ -81,6 +132,16 @@ fn overflow_named(args: &Args<'_>, index: usize) -> Result<Overflow, CommandErro
         .into_iter()
         .find_map(|(name, overflow)| args.is(index, name).then_some(overflow))
         .ok_or(CommandError::text_static("ERR Invalid OVERFLOW type specified"))
+}
+
+/// The bytes of a string of `len` from `at` on, zeros behind its end.
+fn window_of<'a>(len: usize, at: usize, pieces: impl FnOnce(Range<usize>) -> Pieces<'a>) -> Window {
+    let mut window = [0; WINDOW_BYTES];
+    if at < len {
+        let range = at..len.min(at + WINDOW_BYTES);
+        window.iter_mut().zip(pieces(range).flatten()).for_each(|(byte, &old)| *byte = old);
+    }
+    window
 }
 
 /// The bytes that operations have changed so far, over the string as it is.
@@ -96,11 +157,10 @@ impl Overlay<'_> {
 
     /// The bytes from `at` on, zeros behind the end.
     fn window(&self, at: usize) -> Window {
-        let mut window = [0; WINDOW_BYTES];
-        if let Some(string) = self.string.as_ref().filter(|string| at < string.len()) {
-            let range = at..string.len().min(at + WINDOW_BYTES);
-            window.iter_mut().zip(string.pieces(range).flatten()).for_each(|(byte, &old)| *byte = old);
-        }
+        let mut window = match &self.string {
+            Some(string) => window_of(string.len(), at, |range| string.pieces(range)),
+            None => [0; WINDOW_BYTES],
+        };
         for (&changed, &byte) in self.changed.range(at..at + WINDOW_BYTES) {
             window[changed - at] = byte;
         }
@@ -109,23 +169,11 @@ impl Overlay<'_> {
 
     /// Carries out one operation; what it answers.
     fn apply(&mut self, operation: &Operation) -> Option<i64> {
-        let Operation { act, field, offset, overflow } = operation;
-        let (at, shift) = ((offset / 8) as usize, (offset % 8) as u32);
+        let at = operation.first_byte();
         let mut window = self.window(at);
-        let old = field.get(&window, shift);
-        let (new, answer) = match *act {
-            Act::Get => return Some(old),
-            Act::Set(value) => (field.fitted(value, *overflow)?, old),
-            Act::Add(increment) => {
-                let sum = field.sum(old, increment, *overflow)?;
-                (sum, sum)
-            }
-        };
-        if new != old {
-            field.set(&mut window, shift, new);
-            self.changed.extend((at..).zip(window).take(field.bytes(shift)));
-        }
-        Some(answer)
+        let (answer, changed) = operation.apply(&mut window);
+        self.changed.extend((at..).zip(window).take(changed));
+        answer
     }
 
     /// Runs of changed bytes that follow one another, with the place of the first.
@@ -160,6 +208,9 @@ const BITFIELD: CommandSpec = CommandSpec {
 };
 
 fn bitfield(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if are_many(db, args) {
+        return Ok(LongBitField::begin(false));
+    }
     let operations = parse(args, db.bulk_len_max())?;
     let Some(last_byte) = operations.iter().filter(|one| one.writes()).map(Operation::last_byte).max() else {
         return only_read(db, args, &operations, reply);
@@ -197,10 +248,14 @@ fn only_read(db: &mut Db<'_>, args: &Args<'_>, operations: &[Operation], reply: 
 fn reply_answers(answers: &[Option<i64>], reply: &mut Reply) {
     reply.array(answers.len());
     for answer in answers {
-        match answer {
-            Some(number) => reply.integer(*number),
-            None => reply.null(),
-        }
+        reply_answer(*answer, reply);
+    }
+}
+
+fn reply_answer(answer: Option<i64>, reply: &mut Reply) {
+    match answer {
+        Some(number) => reply.integer(number),
+        None => reply.null(),
     }
 }
 
@@ -221,11 +276,152 @@ const BITFIELD_RO: CommandSpec = CommandSpec {
 };
 
 fn bitfield_ro(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if are_many(db, args) {
+        return Ok(LongBitField::begin(true));
+    }
     let operations = parse(args, db.bulk_len_max())?;
     if operations.iter().any(Operation::writes) {
-        return Err(CommandError::text_static("ERR BITFIELD_RO only supports the GET subcommand"));
+        return Err(only_reads());
     }
     only_read(db, args, &operations, reply)
+}
+
+fn only_reads() -> CommandError {
+    CommandError::text_static("ERR BITFIELD_RO only supports the GET subcommand")
+}
+
+/// Bytes of a segment of the answers of very many operations.
+const SEGMENT_BYTES: usize = 64 * 1024;
+/// What an operation of three or four arguments costs when they are carried out at once, in the bytes of a slice.
+const OPERATION_COST: usize = 256;
+/// What reading it, or carrying it out, costs in slices: some 45 ns.
+const OPERATION_COST_SLICED: usize = 64;
+
+/// Operations that a slice reads or carries out.
+fn operations_per_slice(db: &Db<'_>) -> usize {
+    (db.slice_bytes() / OPERATION_COST_SLICED).max(1)
+}
+
+/// Whether a request of so many operations is to be carried out in slices.
+fn are_many(db: &Db<'_>, args: &Args<'_>) -> bool {
+    args.len() / 3 > db.slice_bytes() / OPERATION_COST
+}
+
+/// BITFIELD of very many operations. They are read twice rather than kept: first all to see whether they can be carried out,
+/// then each when it is. What they write goes to the string apart from its key, and becomes its value at the end.
+#[derive(Debug)]
+struct LongBitField {
+    only_reads: bool,
+    operations: Operations,
+    /// How many there are, as far as they have been read for the first time.
+    count: usize,
+    /// The last byte that any SET or INCRBY names.
+    last_byte: Option<usize>,
+    /// From when all have been read once.
+    string: Option<LongString>,
+    answers: Reply,
+}
+
+/// The string that operations see.
+#[derive(Debug)]
+enum LongString {
+    Read(Snapshot),
+    /// And whether it has changed.
+    Written(Edit, bool),
+}
+
+impl LongBitField {
+    fn begin(only_reads: bool) -> Flow {
+        Flow::Sliced(Box::new(LongBitField {
+            only_reads,
+            operations: Operations::begin(),
+            count: 0,
+            last_byte: None,
+            string: None,
+            answers: Reply::new(),
+        }))
+    }
+
+    /// Reads so many operations; whether those were all.
+    fn read(&mut self, db: &Db<'_>, args: &Args<'_>, count: usize) -> Result<bool, CommandError> {
+        for _ in 0..count {
+            let Some(operation) = self.operations.next(args, db.bulk_len_max())? else { return Ok(true) };
+            if operation.writes() {
+                if self.only_reads {
+                    return Err(only_reads());
+                }
+                self.last_byte = self.last_byte.max(Some(operation.last_byte()));
+            }
+            self.count += 1;
+        }
+        Ok(false)
+    }
+
+    /// Sets the string apart. It grows to the last field that is written at once.
+    fn open(&mut self, db: &mut Db<'_>, key: &[u8]) -> Result<LongString, CommandError> {
+        let Some(last_byte) = self.last_byte else {
+            let found = db.read(key);
+            return Ok(LongString::Read(db.string_apart(&found)?.unwrap_or_default()));
+        };
+        let found = db.find(key);
+        let mut edit = db.begin_edit(&found)?;
+        let grows = edit.len() <= last_byte;
+        if grows {
+            db.edit(&mut edit, last_byte, &[0])?;
+        }
+        Ok(LongString::Written(edit, grows))
+    }
+}
+
+impl Sliced for LongBitField {
+    fn holding(&self) -> Holding {
+        Holding::Keys
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let (args, key) = (slice.args, slice.args.at(1));
+        let mut db = slice.engine.keyspace.db(slice.db);
+        let count = operations_per_slice(&db);
+        let Some(string) = &mut self.string else {
+            if self.read(&db, args, count)? {
+                self.string = Some(self.open(&mut db, key)?);
+                self.operations = Operations::begin();
+                self.answers.protocol = slice.reply.protocol;
+            }
+            return Ok(Progress::More);
+        };
+        for _ in 0..count {
+            let Some(operation) = self.operations.next(args, db.bulk_len_max())? else {
+                if let Some(LongString::Written(edit, true)) = self.string.take() {
+                    let found = db.find(key);
+                    db.end_edit(found, edit)?;
+                    db.changed(key, Event::SetBit);
+                }
+                slice.reply.array(self.count);
+                slice.reply.append(std::mem::take(&mut self.answers));
+                return Ok(Progress::Done);
+            };
+            let at = operation.first_byte();
+            let mut window = match string {
+                LongString::Read(string) => window_of(string.len(), at, |range| string.pieces(range)),
+                LongString::Written(edit, _) => window_of(edit.len(), at, |range| edit.pieces(range)),
+            };
+            let (answer, changed) = operation.apply(&mut window);
+            if let LongString::Written(edit, has_changed) = string
+                && changed > 0
+            {
+                db.edit(edit, at, &window[..changed])?;
+                *has_changed = true;
+            }
+            reply_answer(answer, &mut self.answers);
+        }
+        self.answers.seal(SEGMENT_BYTES);
+        Ok(Progress::More)
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        engine.discard(std::mem::take(&mut self.answers));
+    }
 }
 
 /// Whether a BITFIELD request only reads, as COMMAND GETKEYSANDFLAGS tells it: told from the words alone.

@@ -5,7 +5,8 @@ use super::{
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
 };
 use crate::engine::client::is_plain;
-use crate::engine::{Client, ClientId, Engine, REDIS_VERSION};
+use crate::engine::tasks::Holding;
+use crate::engine::{ClientId, Engine, Progress, REDIS_VERSION, Slice, Sliced};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Protocol, Reply, Value};
 use crate::text::integer::parse_i64;
@@ -394,8 +395,10 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
 };
 
 fn client_info(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let client = context.engine.client(context.client);
-    reply_clients(context.engine, [client].into_iter(), reply);
+    let mut line = Vec::new();
+    context.engine.client(context.client).describe(context.engine.now(), &mut line);
+    line.push(b'\n');
+    reply.verbatim("txt", &line);
     Ok(Flow::Done)
 }
 
@@ -418,37 +421,96 @@ const CLIENT_LIST: CommandSpec = CommandSpec {
 
 fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let engine = &*context.engine;
-    if args.len() == 2 {
-        reply_clients(engine, engine.clients.in_order().into_iter(), reply);
+    let asked = if args.len() == 2 {
+        Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
         if args.is(3, "normal") {
-            reply_clients(engine, engine.clients.in_order().into_iter(), reply);
+            Asked::These(engine.clients.ids().into_iter())
         } else if ["master", "slave", "replica", "pubsub"].iter().any(|kind| args.is(3, kind)) {
-            reply_clients(engine, std::iter::empty(), reply);
+            Asked::These(Vec::new().into_iter())
         } else {
             return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
         }
     } else if args.len() > 3 && args.is(2, "ID") {
-        let mut clients = Vec::with_capacity(args.len() - 3);
-        for id in args.from(3) {
-            let id = parse_i64(id).ok_or(CommandError::text_static("ERR Invalid client ID"))?;
-            let id = u64::try_from(id).ok().map(ClientId);
-            clients.extend(id.and_then(|id| engine.clients.get(id)));
-        }
-        reply_clients(engine, clients.into_iter(), reply);
+        Asked::Arguments { next: 3 }
     } else {
         return Err(CommandError::Syntax);
+    };
+    let mut list = ClientList { asked, text: Reply::new() };
+    if list.go_on(engine, args)? {
+        reply.verbatim_gathered("txt", list.text);
+        return Ok(Flow::Done);
     }
-    Ok(Flow::Done)
+    Ok(Flow::Sliced(Box::new(list)))
 }
 
-fn reply_clients<'a>(engine: &Engine, clients: impl Iterator<Item = &'a Client>, reply: &mut Reply) {
-    let mut text = Vec::new();
-    for client in clients {
-        client.describe(engine.now(), &mut text);
-        text.push(b'\n');
+/// Clients that a slice describes, some 0.7 us each.
+const CLIENTS_PER_SLICE: usize = 64;
+
+/// CLIENT LIST under way: in slices if they are more. Each client is told of as it is then; those that have gone are left out.
+#[derive(Debug)]
+struct ClientList {
+    asked: Asked,
+    text: Reply,
+}
+
+/// The clients that are still to be told of.
+#[derive(Debug)]
+enum Asked {
+    These(std::vec::IntoIter<ClientId>),
+    /// Those whose numbers the request names from this argument on.
+    Arguments {
+        next: usize,
+    },
+}
+
+impl ClientList {
+    /// Tells of a slice's worth of clients; whether those were all.
+    fn go_on(&mut self, engine: &Engine, args: &Args<'_>) -> Result<bool, CommandError> {
+        let mut text = Vec::new();
+        for _ in 0..CLIENTS_PER_SLICE {
+            let id = match &mut self.asked {
+                Asked::These(ids) => match ids.next() {
+                    Some(id) => Some(id),
+                    None => break,
+                },
+                Asked::Arguments { next } => {
+                    let Some(id) = args.get(*next) else { break };
+                    *next += 1;
+                    let id = parse_i64(id).ok_or(CommandError::text_static("ERR Invalid client ID"))?;
+                    u64::try_from(id).ok().map(ClientId)
+                }
+            };
+            if let Some(client) = id.and_then(|id| engine.clients.get(id)) {
+                client.describe(engine.now(), &mut text);
+                text.push(b'\n');
+            }
+        }
+        self.text.raw(&text);
+        self.text.seal(16 * 1024);
+        Ok(match &self.asked {
+            Asked::These(ids) => ids.len() == 0,
+            Asked::Arguments { next } => *next == args.len(),
+        })
     }
-    reply.verbatim("txt", &text);
+}
+
+impl Sliced for ClientList {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        if !self.go_on(slice.engine, slice.args)? {
+            return Ok(Progress::More);
+        }
+        slice.reply.verbatim_gathered("txt", std::mem::take(&mut self.text));
+        Ok(Progress::Done)
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        engine.discard(std::mem::take(&mut self.text));
+    }
 }
 
 const CLIENT_NO_EVICT: CommandSpec = CommandSpec {

@@ -1,4 +1,4 @@
-//! Commands of very many keys: the long forms of MGET, EXISTS, TOUCH, DEL, UNLINK, MSET and MSETNX.
+//! Commands of very many keys: the long forms of MGET, EXISTS, TOUCH, DEL, UNLINK, MSET, MSETNX and MSETEX.
 //!
 //! Up to [`KEYS_AT_ONCE_MAX`] keys they are carried out at once, where they stand in their families' files. Beyond that they
 //! go on in slices, hold each key from when they come to it to their end, and so seem to happen at one moment: that at which
@@ -11,7 +11,7 @@ use crate::keyspace::{Db, Event, Ttl, check_key};
 use crate::proto::{Args, CommandError, Reply};
 
 use super::Flow;
-use super::string::set_argument;
+use super::string::{Only, set_argument, set_with_ttl};
 
 /// Keys whose length a slice checks, some 2 ns each.
 const CHECKS_PER_SLICE: usize = 16 * 1024;
@@ -69,12 +69,25 @@ impl Sliced for EachKey {
     }
 }
 
-/// Sets each pair of arguments in slices: all, or with `only_new` none if one of the keys is there. `finish` replies with
-/// whether they were set.
+/// What MSET, MSETNX and MSETEX have to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pairs {
+    /// The argument that is the first key.
+    pub(super) first: usize,
+    /// The first argument behind the last value.
+    pub(super) end: usize,
+    /// What must be true of all keys, or none is set.
+    pub(super) only: Option<Only>,
+    /// The time to live of all.
+    pub(super) ttl: Ttl,
+}
+
+/// Sets pairs of arguments in slices, all or none. `finish` replies with whether they were set.
 ///
 /// Whether there is memory for all is told before anything is written, as far as it can be.
-pub(super) fn set_pairs(only_new: bool, finish: fn(bool, &mut Reply)) -> Flow {
-    Flow::Sliced(Box::new(SetPairs { only_new, finish, stage: Stage::Check, next: 1 }))
+pub(super) fn set_pairs(pairs: Pairs, finish: fn(bool, &mut Reply)) -> Flow {
+    let stage = if pairs.only.is_some() { Stage::Probe } else { Stage::Check };
+    Flow::Sliced(Box::new(SetPairs { pairs, finish, stage, next: pairs.first }))
 }
 
 /// An error if there is no memory for the pairs of a request: a guess to the safe side, from the length of the request. O(1).
@@ -85,7 +98,7 @@ pub(super) fn check_room(db: &Db<'_>, args: &Args<'_>) -> Result<(), CommandErro
 
 #[derive(Debug)]
 struct SetPairs {
-    only_new: bool,
+    pairs: Pairs,
     finish: fn(bool, &mut Reply),
     stage: Stage,
     /// The key, by its argument, to go on with.
@@ -95,10 +108,10 @@ struct SetPairs {
 /// What is done with each key in turn before the next stage begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Whether it is there, if that matters.
+    Probe,
     /// Whether its length is one that a key may have.
     Check,
-    /// Whether it is there.
-    Probe,
     /// It is set.
     Set,
 }
@@ -114,7 +127,8 @@ impl Sliced for SetPairs {
             Stage::Check => CHECKS_PER_SLICE,
             Stage::Probe | Stage::Set => KEYS_PER_SLICE,
         };
-        let end = args.len().min(self.next + 2 * keys);
+        let Pairs { first, end: pairs_end, only, ttl } = self.pairs;
+        let end = pairs_end.min(self.next + 2 * keys);
         let mut bytes = 0;
         while self.next < end && bytes < BYTES_PER_SLICE {
             let key = args.at(self.next);
@@ -122,41 +136,37 @@ impl Sliced for SetPairs {
                 Stage::Check => check_key(key)?,
                 Stage::Probe | Stage::Set if !slice.take(key) => return Ok(Progress::Waits),
                 Stage::Probe => {
-                    if slice.db().find(key).exists() {
+                    if only.is_some_and(|only| only.refuses(slice.db().find(key).exists())) {
                         (self.finish)(false, slice.reply);
                         return Ok(Progress::Done);
                     }
                     bytes += key.len();
                 }
                 Stage::Set => {
-                    set(&mut slice.db(), args, self.next)?;
+                    let db = &mut slice.db();
+                    let found = db.find(key);
+                    set_with_ttl(db, key, found, (args, self.next + 1), ttl)?;
                     bytes += key.len() + args.at(self.next + 1).len();
                 }
             }
             self.next += 2;
         }
-        if self.next < args.len() {
+        if self.next < pairs_end {
             return Ok(Progress::More);
         }
-        match self.stage {
-            Stage::Check if self.only_new => self.enter(Stage::Probe),
-            Stage::Check | Stage::Probe => {
+        self.next = first;
+        self.stage = match self.stage {
+            Stage::Probe => Stage::Check,
+            Stage::Check => {
                 check_room(&slice.db(), args)?;
-                self.enter(Stage::Set);
+                Stage::Set
             }
             Stage::Set => {
                 (self.finish)(true, slice.reply);
                 return Ok(Progress::Done);
             }
-        }
+        };
         Ok(Progress::More)
-    }
-}
-
-impl SetPairs {
-    fn enter(&mut self, stage: Stage) {
-        self.stage = stage;
-        self.next = 1;
     }
 }
 

@@ -5,7 +5,8 @@
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
 //! | [`string`] | strings, and the numbers that strings hold |
 //! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
-//! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS, BITOP ... |
+//! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
+//! | [`bitop`] | BITOP: strings combined bit by bit |
 //! | [`bitfield`] | BITFIELD: integers of any width in a string |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
@@ -13,6 +14,7 @@
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
+//! | `long` | the long forms of commands on one or two strings |
 //! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
 //! | `walk` | the long forms of KEYS and SCAN |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
@@ -21,11 +23,13 @@
 mod arguments;
 pub mod bitfield;
 pub mod bitmap;
+pub mod bitop;
 pub mod command;
 pub mod connection;
 pub mod expire;
 pub mod generic;
 pub mod latency;
+mod long;
 mod many;
 pub mod server;
 pub mod slowlog;
@@ -54,6 +58,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     string::COMMANDS,
     string_range::COMMANDS,
     bitmap::COMMANDS,
+    bitop::COMMANDS,
     bitfield::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,

@@ -1,7 +1,8 @@
 //! Commands about strings, and the numbers that strings hold.
 
 use super::arguments::{Since, Unit, integer, invalid_expire_time};
-use super::many;
+use super::long;
+use super::many::{self, Pairs};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::engine::holds::Access;
 use crate::keyspace::{Db, Event, Found, Millis, Ttl, check_key, string_too_long};
@@ -67,11 +68,7 @@ fn set(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = if options.get { db.read(key) } else { db.find(key) };
     // GET turns the reply into the old value, whether the new one is set or not.
     let old = if options.get { Some(db.string_apart(&found)?) } else { None };
-    let refused = match options.only {
-        Some(Only::IfAbsent) => found.exists(),
-        Some(Only::IfPresent) => !found.exists(),
-        None => false,
-    };
+    let refused = options.only.is_some_and(|only| only.refuses(found.exists()));
     if !refused {
         let ttl = match expires {
             Some(at) => Ttl::At(at),
@@ -104,7 +101,7 @@ pub(super) fn set_argument(
 }
 
 /// Sets a string to an argument; one that expires in the past is not there any more.
-fn set_with_ttl(
+pub(super) fn set_with_ttl(
     db: &mut Db<'_>,
     key: &[u8],
     found: Found<'_>,
@@ -139,12 +136,19 @@ enum Form {
 }
 
 /// When a string is set.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Only {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
     /// NX
     IfAbsent,
     /// XX
     IfPresent,
+}
+
+impl Only {
+    /// Whether it is not set, if there is (`exists`) or is not such a key.
+    pub(super) fn refuses(self, exists: bool) -> bool {
+        exists == (self == Only::IfAbsent)
+    }
 }
 
 /// What SET, GETEX and MSETEX can be told.
@@ -478,7 +482,8 @@ fn mset(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Err(CommandError::Arity("mset"));
     }
     if many::are_many(args.len() / 2) {
-        return Ok(many::set_pairs(false, |_, reply| reply.ok()));
+        let pairs = Pairs { first: 1, end: args.len(), only: None, ttl: Ttl::Clear };
+        return Ok(many::set_pairs(pairs, |_, reply| reply.ok()));
     }
     set_all(db, args)?;
     reply.ok();
@@ -506,7 +511,8 @@ fn msetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Err(CommandError::Arity("msetnx"));
     }
     if many::are_many(args.len() / 2) {
-        return Ok(many::set_pairs(true, |set, reply| reply.integer(i64::from(set))));
+        let pairs = Pairs { first: 1, end: args.len(), only: Some(Only::IfAbsent), ttl: Ttl::Clear };
+        return Ok(many::set_pairs(pairs, |set, reply| reply.integer(i64::from(set))));
     }
     let any_exists = args.from(1).step_by(2).any(|key| db.find(key).exists());
     if !any_exists {
@@ -548,14 +554,15 @@ fn msetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         None if options.keep_ttl => Ttl::Keep,
         None => Ttl::Clear,
     };
+    if many::are_many(numkeys) {
+        let pairs = Pairs { first: 2, end: pairs_end, only: options.only, ttl };
+        return Ok(many::set_pairs(pairs, |set, reply| reply.integer(i64::from(set))));
+    }
     let mut keys = args.from(2).step_by(2).take(numkeys);
-    let refused = match options.only {
-        Some(Only::IfAbsent) => keys.clone().any(|key| db.find(key).exists()),
-        Some(Only::IfPresent) => keys.clone().any(|key| !db.find(key).exists()),
-        None => false,
-    };
+    let refused = options.only.is_some_and(|only| keys.clone().any(|key| only.refuses(db.find(key).exists())));
     if !refused {
         keys.try_for_each(check_key)?;
+        many::check_room(db, args)?;
         for index in (2..pairs_end).step_by(2) {
             let key = args.at(index);
             let found = db.find(key);
@@ -745,11 +752,7 @@ fn append(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
             db.set_value(found, blob, Ttl::Keep)?;
             len
         }
-        (Value::Blob(suffix), Some(len)) => {
-            let mut graft = db.begin_graft(&found, len, suffix)?;
-            while !db.graft_step(&mut graft, usize::MAX)? {}
-            db.end_graft(found, graft)?
-        }
+        (Value::Blob(suffix), Some(len)) => return long::graft(db, key, found, (len, suffix), Event::Append, reply),
     };
     db.changed(key, Event::Append);
     reply.count(len);

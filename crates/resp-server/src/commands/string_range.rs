@@ -3,9 +3,11 @@
 //! SETRANGE costs what it writes, GETRANGE what it returns.
 
 use super::arguments::integer;
+use super::long::{self, Computation};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::bits::covered;
-use crate::bits::lcs::Lcs;
+use crate::bits::lcs::{Lcs, Match};
+use crate::engine::Engine;
 use crate::keyspace::{Db, Event, Snapshot, string_too_long};
 use crate::proto::{Args, CommandError, Reply, Value};
 
@@ -46,9 +48,7 @@ fn setrange(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let len = match args.take_value(3) {
         Value::Bytes(bytes) => db.write_range(found, offset as usize, bytes)?,
         Value::Blob(blob) => {
-            let mut graft = db.begin_graft(&found, offset as usize, blob)?;
-            while !db.graft_step(&mut graft, usize::MAX)? {}
-            db.end_graft(found, graft)?
+            return long::graft(db, key, found, (offset as usize, blob), Event::SetRange, reply);
         }
     };
     db.changed(key, Event::SetRange);
@@ -128,16 +128,78 @@ fn lcs(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     };
     let options = LcsOptions::parse(args)?;
     check_lcs_size(a.len() as u64, b.len() as u64, db.bulk_len_max())?;
-    let mut lcs = Lcs::new(a, b, options.idx || !options.len);
-    while !lcs.step(usize::MAX) {}
-    if options.idx {
-        options.reply_matches(&lcs, reply);
-    } else if options.len {
-        reply.count(lcs.subsequence_len());
-    } else {
-        reply.bulk_pieces(lcs.subsequence_len(), lcs.subsequence());
+    let lcs = Lcs::new(a, b, options.idx || !options.len);
+    Ok(long::compute(db, Comparison { lcs, options, told: None }, reply))
+}
+
+/// LCS under way.
+#[derive(Debug)]
+struct Comparison {
+    lcs: Lcs,
+    options: LcsOptions,
+    /// Matches that have been replied with or passed over; `None`: it is not there yet.
+    told: Option<usize>,
+}
+
+impl Computation for Comparison {
+    /// What LCS counts as 64 KiB takes 35 to 50 us.
+    const FACTOR: usize = 1;
+
+    fn step(&mut self, bytes: usize, reply: &mut Reply) -> bool {
+        if self.told.is_none() && !self.lcs.step(bytes) {
+            return false;
+        }
+        if self.options.idx {
+            return self.reply_matches((bytes / MATCH_COST).max(1), reply);
+        }
+        if self.options.len {
+            reply.count(self.lcs.subsequence_len());
+        } else {
+            reply.bulk_pieces(self.lcs.subsequence_len(), self.lcs.subsequence());
+        }
+        true
     }
-    Ok(Flow::Done)
+
+    fn end(self, engine: &mut Engine) {
+        engine.discard(self.lcs);
+    }
+}
+
+/// What it costs to reply with a match, in the bytes of a budget.
+const MATCH_COST: usize = 128;
+
+impl Comparison {
+    /// A map: the matches as ranges of both strings, and the length. At most so many matches; whether that was all.
+    fn reply_matches(&mut self, matches_max: usize, reply: &mut Reply) -> bool {
+        let LcsOptions { match_len_min, with_match_len, .. } = self.options;
+        let matches = self.lcs.matches();
+        let is_shown = |found: &&Match| found.len as i64 >= match_len_min;
+        let told = *self.told.get_or_insert_with(|| {
+            reply.map(2);
+            reply.bulk(b"matches");
+            reply.array(matches.iter().filter(is_shown).count());
+            0
+        });
+        let end = matches.len().min(told.saturating_add(matches_max));
+        for found in matches[told..end].iter().filter(is_shown) {
+            reply.array(2 + usize::from(with_match_len));
+            for start in [found.a, found.b] {
+                reply.array(2);
+                reply.count(start);
+                reply.count(start + found.len - 1);
+            }
+            if with_match_len {
+                reply.count(found.len);
+            }
+        }
+        self.told = Some(end);
+        if end < matches.len() {
+            return false;
+        }
+        reply.bulk(b"len");
+        reply.count(self.lcs.subsequence_len());
+        true
+    }
 }
 
 /// A string apart from the store; an empty one if there is no key.
@@ -164,7 +226,7 @@ fn check_lcs_size(a: u64, b: u64, bulk_len_max: u64) -> Result<(), CommandError>
 }
 
 /// What LCS can be told.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct LcsOptions {
     len: bool,
     idx: bool,
@@ -196,27 +258,6 @@ impl LcsOptions {
             return Err(CommandError::text_static("ERR If you want both the length and indexes, please just use IDX."));
         }
         Ok(options)
-    }
-
-    /// A map: the matches as ranges of both strings, and the length.
-    fn reply_matches(&self, lcs: &Lcs, reply: &mut Reply) {
-        let shown = lcs.matches().iter().filter(|found| found.len as i64 >= self.match_len_min);
-        reply.map(2);
-        reply.bulk(b"matches");
-        reply.array(shown.clone().count());
-        for found in shown {
-            reply.array(2 + usize::from(self.with_match_len));
-            for start in [found.a, found.b] {
-                reply.array(2);
-                reply.count(start);
-                reply.count(start + found.len - 1);
-            }
-            if self.with_match_len {
-                reply.count(found.len);
-            }
-        }
-        reply.bulk(b"len");
-        reply.count(lcs.subsequence_len());
     }
 }
 

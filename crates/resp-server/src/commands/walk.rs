@@ -54,7 +54,7 @@ struct Keys {
 
 impl Sliced for Keys {
     fn holding(&self) -> Holding {
-        Holding::Nothing
+        Holding::Database
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
@@ -172,7 +172,7 @@ struct LongScan {
 
 impl Sliced for LongScan {
     fn holding(&self) -> Holding {
-        Holding::Nothing
+        Holding::Database
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {

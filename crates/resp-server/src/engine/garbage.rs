@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
+use crate::bits::lcs::Lcs;
+use crate::keyspace::Snapshot;
 use crate::keyspace::hashes::Hashes;
 use crate::proto::Reply;
 
@@ -12,6 +14,8 @@ use crate::proto::Reply;
 const STEP_BYTES: usize = 512 * 1024;
 /// Segments of a reply that are freed in a step.
 const STEP_SEGMENTS: usize = 16;
+/// Snapshots of strings that are dropped in a step.
+const STEP_SNAPSHOTS: usize = 512;
 
 /// What can be freed in steps.
 pub trait FreeInSteps: Debug {
@@ -52,6 +56,28 @@ impl FreeInSteps for Hashes {
 
     fn free_some(&mut self) -> bool {
         Hashes::free_some(self)
+    }
+}
+
+impl FreeInSteps for Lcs {
+    fn held_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn free_some(&mut self) -> bool {
+        Lcs::free_some(self)
+    }
+}
+
+impl FreeInSteps for Vec<Snapshot> {
+    fn held_bytes(&self) -> usize {
+        self.len() * (STEP_BYTES / STEP_SNAPSHOTS)
+    }
+
+    fn free_some(&mut self) -> bool {
+        self.truncate(self.len().saturating_sub(STEP_SNAPSHOTS));
+        self.shrink_to(self.capacity().saturating_sub(STEP_BYTES / size_of::<Snapshot>()).max(self.len()));
+        !self.is_empty()
     }
 }
 

@@ -110,6 +110,11 @@ impl Db<'_> {
         self.keyspace.bulk_len_max
     }
 
+    /// Bytes that a command may go through at once, [`SLICE_BYTES`](super::SLICE_BYTES); what is longer goes on in slices.
+    pub fn slice_bytes(&self) -> usize {
+        self.keyspace.slice_bytes
+    }
+
     /// How many keys there are, those included that have expired and are not removed yet.
     pub fn len(&self) -> u64 {
         self.keyspace.store.len(self.map())

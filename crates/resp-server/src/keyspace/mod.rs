@@ -30,7 +30,7 @@ use chunkbuf::{BLOB_THRESHOLD, BlobId, Location, MapId, Store};
 pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
-pub use string::{Graft, Snapshot};
+pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
 
@@ -42,6 +42,10 @@ use walk::Walk;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub i64);
 
+/// Bytes of strings that a command should go through before others get their turn: copied, counted or combined, 10 to 50 us.
+/// What costs more a byte has a measure of its own for it.
+pub const SLICE_BYTES: usize = 64 * 1024;
+
 /// All databases.
 pub struct Keyspace {
     pub(crate) store: Store,
@@ -52,6 +56,8 @@ pub struct Keyspace {
     pub(crate) bulk_len_max: u64,
     /// Strings longer than this many bytes are blobs: the setting `blob-threshold`.
     pub(crate) blob_threshold: u64,
+    /// What [`Db::slice_bytes`] tells; a field for tests.
+    pub(crate) slice_bytes: usize,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -111,6 +117,7 @@ impl Keyspace {
             now: Millis(0),
             bulk_len_max: 512 * 1024 * 1024,
             blob_threshold: BLOB_THRESHOLD,
+            slice_bytes: SLICE_BYTES,
             stats: Stats::default(),
             random: seed,
             writes: 0,

@@ -22,15 +22,52 @@ use crate::proto::{CommandError, Reply, Value};
 
 /// Values from this size on are not copied into a reply, or into another entry by way of a scratch buffer, but referred to.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
+/// The same for one of many values, of which no more memory may be taken than the request has itself, about.
+const OF_MANY_BYTES: usize = 256;
+
+/// A string that is changed apart from its key, which shows nothing of it before the end: see [`Db::begin_edit`].
+#[derive(Debug)]
+pub struct Edit {
+    target: Blob,
+    /// When the key expires, if it was there and does.
+    expires: Option<Millis>,
+}
+
+impl Edit {
+    /// Bytes of the string, as changed so far.
+    pub fn len(&self) -> usize {
+        self.target.len() as usize
+    }
+
+    /// Whether it has no byte.
+    pub fn is_empty(&self) -> bool {
+        self.target.is_empty()
+    }
+
+    /// The bytes of a range, as changed so far.
+    ///
+    /// # Panics
+    /// When the range is not within the string.
+    pub fn pieces(&self, range: Range<usize>) -> Pieces<'_> {
+        Pieces::of_blob(self.target.pieces(range.start as u64..range.end as u64))
+    }
+}
 
 /// A large value on its way into a string: see [`Db::begin_graft`].
 #[derive(Debug)]
 pub struct Graft {
-    target: Blob,
+    edit: Edit,
     /// Where the next byte goes.
     at: u64,
     /// What is still to be written.
     source: BlobSlice,
+}
+
+impl Graft {
+    /// Bytes that are still to be written.
+    pub fn bytes_left(&self) -> u64 {
+        self.source.len()
+    }
 }
 
 /// Bytes of a string apart from the store: they stay as they are whatever is written, and may go to another thread.
@@ -173,6 +210,15 @@ impl Db<'_> {
         Ok(is_there.then(|| Snapshot(self.stored(found, range))))
     }
 
+    /// [`snapshot`](Db::snapshot) of a whole string for one of very many that are looked at together: more than 256 bytes are not
+    /// copied. Nothing if there is no string.
+    pub fn snapshot_of_many(&mut self, found: &Found<'_>) -> Result<Snapshot, CommandError> {
+        let Some(len) = self.string(found)?.map(|value| value.len()) else {
+            return Ok(Snapshot::default());
+        };
+        Ok(Snapshot(self.stored_from(found, 0..len, OF_MANY_BYTES)))
+    }
+
     /// All of the string that was found, apart from the store.
     pub fn string_apart(&mut self, found: &Found<'_>) -> Result<Option<Snapshot>, CommandError> {
         let Some(len) = self.string(found)?.map(|value| value.len()) else {
@@ -287,10 +333,9 @@ impl Db<'_> {
         Ok(new_len)
     }
 
-    /// Begins to write a large value over the string that was found, from byte `offset` on: as
-    /// [`write_range`](Db::write_range) does, but in steps, and the key shows nothing of it before
-    /// [`end_graft`](Db::end_graft). Costs O(1), or a copy of a string in its entry.
-    pub fn begin_graft(&mut self, found: &Found<'_>, offset: usize, source: Blob) -> Result<Graft, CommandError> {
+    /// Begins to change the string that was found, which may be none, in steps: the key shows nothing of it before
+    /// [`end_edit`](Db::end_edit). Costs O(1), or a copy of a string in its entry.
+    pub fn begin_edit(&mut self, found: &Found<'_>) -> Result<Edit, CommandError> {
         let len = self.string(found)?.map_or(0, |value| value.len());
         let map = self.map();
         let target = match found.blob() {
@@ -304,7 +349,30 @@ impl Db<'_> {
                 target
             }
         };
-        Ok(Graft { target, at: offset as u64, source: source.slice(0..source.len()) })
+        Ok(Edit { target, expires: found.expires() })
+    }
+
+    /// Writes bytes from byte `at` on; what lies between the end and them reads as zeros. A failed call changes nothing.
+    pub fn edit(&mut self, edit: &mut Edit, at: usize, bytes: &[u8]) -> Result<(), CommandError> {
+        self.blob_write(&mut edit.target, at as u64, bytes)
+    }
+
+    /// Makes what was edited the value of the key, which nobody but time has changed since [`begin_edit`](Db::begin_edit); its
+    /// length. If the key has expired meanwhile, so has what was edited.
+    pub fn end_edit(&mut self, found: Found<'_>, edit: Edit) -> Result<usize, CommandError> {
+        let len = edit.len();
+        if found.exists() || edit.expires.is_none() {
+            debug_assert_eq!(found.expires(), edit.expires, "nobody has changed the key");
+            self.set_value(found, Value::Blob(edit.target), Ttl::Keep)?;
+        }
+        Ok(len)
+    }
+
+    /// Begins to write a large value over the string that was found, from byte `offset` on: as
+    /// [`write_range`](Db::write_range) does, but in steps, as an [edit](Db::begin_edit).
+    pub fn begin_graft(&mut self, found: &Found<'_>, offset: usize, source: Blob) -> Result<Graft, CommandError> {
+        let edit = self.begin_edit(found)?;
+        Ok(Graft { edit, at: offset as u64, source: source.slice(0..source.len()) })
     }
 
     /// Writes about so many bytes more; whether that was all. After an error the graft is of no use: drop it.
@@ -313,22 +381,20 @@ impl Db<'_> {
         while left > 0
             && let Some(piece) = graft.source.pieces().next()
         {
+            let piece = &piece[..piece.len().min(left as usize)];
             let piece_len = piece.len() as u64;
-            self.keyspace.store.blob_write(&mut graft.target, graft.at, piece).map_err(put_error)?;
+            self.keyspace.store.blob_write(&mut graft.edit.target, graft.at, piece).map_err(put_error)?;
             graft.at += piece_len;
             graft.source.advance(piece_len);
-            left = left.saturating_sub(piece_len);
+            left -= piece_len;
         }
         Ok(graft.source.is_empty())
     }
 
-    /// Makes what was written the value of the key, which nobody has changed since [`begin_graft`](Db::begin_graft); its length.
+    /// Ends as [`end_edit`](Db::end_edit) does.
     pub fn end_graft(&mut self, found: Found<'_>, graft: Graft) -> Result<usize, CommandError> {
         debug_assert!(graft.source.is_empty(), "all of it was written");
-        let len = graft.target.len() as usize;
-        let expires = found.expires();
-        self.put_blob(&found, expires, graft.target)?;
-        Ok(len)
+        self.end_edit(found, graft.edit)
     }
 
     /// A value to be built apart from the keyspace, and then [set](Db::set_value); dropped anywhere, it leaves nothing behind.
@@ -403,6 +469,11 @@ impl Db<'_> {
 
     /// A range of the value that was found, in a form that outlives writes to the store.
     pub(super) fn stored(&mut self, found: &Found<'_>, range: Range<usize>) -> Stored {
+        self.stored_from(found, range, BY_REFERENCE_BYTES)
+    }
+
+    /// The same; from `by_reference` bytes on it is not copied.
+    fn stored_from(&mut self, found: &Found<'_>, range: Range<usize>, by_reference: usize) -> Stored {
         self.check(found);
         let Place { location, head } = found.place.expect("the caller has found it");
         let map = self.map();
@@ -411,7 +482,7 @@ impl Db<'_> {
             return Stored::Blob(store.blob(map, id).slice(range.start as u64..range.end as u64));
         }
         let range = head.len + range.start..head.len + range.end;
-        if range.len() >= BY_REFERENCE_BYTES {
+        if range.len() >= by_reference {
             return Stored::Pinned(store.pin(map, found.stored_key(), location, range));
         }
         let mut scratch = std::mem::take(&mut self.keyspace.scratch);

@@ -123,6 +123,12 @@ impl Batch {
         self.apart = apart;
     }
 
+    /// Sets argument `index` of the first request apart.
+    #[cfg(test)]
+    pub(crate) fn put_apart(&mut self, index: usize, value: Blob) {
+        self.apart.push(Apart::new(index, value.len(), Some(value)));
+    }
+
     /// How many complete requests there are.
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -248,6 +248,21 @@ impl Reply {
         }
     }
 
+    /// Text for people as [`verbatim`](Reply::verbatim), gathered as the [raw](Reply::raw) bytes of another reply, which are not copied
+    /// if they are many.
+    pub fn verbatim_gathered(&mut self, format: &str, text: Reply) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'$', text.len() as i64),
+            Protocol::Resp3 => {
+                self.header(b'=', text.len() as i64 + 4);
+                self.tail.extend_from_slice(format.as_bytes());
+                self.tail.push(b':');
+            }
+        }
+        self.append(text);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
     /// Begins an array whose length is known only at its end.
     pub fn begin_array(&mut self) -> OpenArray {
         OpenArray { at: self.tail.len(), segments: self.queue.len() }
@@ -274,6 +289,7 @@ impl Reply {
         self.seal_tail();
         other.seal_tail();
         self.queued_bytes += other.queued_bytes;
+        self.blob_bytes += other.blob_bytes;
         self.queue.append(&mut other.queue);
     }
 
@@ -290,6 +306,22 @@ impl Reply {
     /// Bytes that are a reply already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
+    }
+
+    /// Bytes that are a reply already, by reference.
+    pub fn raw_by_reference(&mut self, bytes: Bytes) {
+        self.seal_tail();
+        self.queued_bytes += bytes.len();
+        self.queue.push_back(Segment::Bytes(bytes));
+    }
+
+    /// A reply that was written to memory alone, as bytes to be sent many times.
+    ///
+    /// # Panics
+    /// When it refers to other memory.
+    pub fn into_bytes(self) -> Bytes {
+        assert!(self.queue.is_empty(), "nothing was sealed or written by reference");
+        Bytes::from(self.tail)
     }
 
     /// All bytes that wait to be sent.

@@ -5,12 +5,17 @@
 
 use std::collections::HashMap;
 
+use chunkbuf::Blob;
+
 use crate::dispatch::{Pause, execute};
 use crate::engine::tasks::{KEYS_PER_SLICE, OwnedRequest};
 use crate::engine::{ClientId, Engine, Settings};
 use crate::proto::{Batch, Reply, Span};
 
 use super::{OK, OOM, at_second, peer};
+
+/// Long commands on strings.
+mod strings;
 
 /// A server and what its connections have under way.
 struct Clients {
@@ -40,6 +45,18 @@ impl Clients {
 
     /// A client's request, and its first turn.
     fn ask(&mut self, client: ClientId, words: &[impl AsRef<[u8]>]) -> Outcome {
+        self.ask_with(client, words, None)
+    }
+
+    /// The same; the last word is received apart from the others, as a large value is.
+    fn ask_large(&mut self, client: ClientId, words: &[&str], last: &[u8]) -> Outcome {
+        let mut blob = self.engine.keyspace.store.new_blob();
+        self.engine.keyspace.store.blob_append(&mut blob, last).expect("there is memory for the request");
+        let words: Vec<&str> = words.iter().copied().chain([""]).collect();
+        self.ask_with(client, &words, Some(blob))
+    }
+
+    fn ask_with(&mut self, client: ClientId, words: &[impl AsRef<[u8]>], apart: Option<Blob>) -> Outcome {
         assert!(!self.under_way.contains_key(&client), "a client waits for its reply before it goes on");
         let (mut bytes, mut batch) = (Vec::new(), Batch::new());
         for word in words.iter().map(AsRef::as_ref) {
@@ -47,6 +64,9 @@ impl Clients {
             bytes.extend_from_slice(word);
         }
         batch.end_request();
+        if let Some(blob) = apart {
+            batch.put_apart(words.len() - 1, blob);
+        }
         let request = OwnedRequest { bytes, batch, index: 0 };
         self.under_way.insert(client, UnderWay { request, reply: Reply::new(), pause: Pause::Slice });
         self.turn(client)
@@ -70,7 +90,8 @@ impl Clients {
             None => {
                 assert_eq!(executed.requests, 1);
                 let done = self.under_way.remove(&client).expect("it was there");
-                Ok(String::from_utf8(done.reply.to_vec()).unwrap())
+                // A character for each byte, whatever it is.
+                Ok(done.reply.to_vec().into_iter().map(char::from).collect())
             }
         }
     }
@@ -417,7 +438,7 @@ fn no_client_ever_sees_a_half_done_command() {
         let mut everyone: Vec<ClientId> = (0..10).map(|_| clients.connect()).collect();
         let mut asked: HashMap<ClientId, String> = HashMap::new();
         let mut replies = 0;
-        for step in 0..6000 {
+        for step in 0..9000 {
             let at = below(everyone.len() as u64) as usize;
             let client = everyone[at];
             if below(150) == 0 {
