@@ -13,8 +13,8 @@ use crate::text::integer::parse_u64_loose;
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[
-    &DEL, &UNLINK, &EXISTS, &TOUCH, &TYPE, &RENAME, &RENAMENX, &COPY, &RANDOMKEY, &KEYS, &SCAN, &DBSIZE, &FLUSHDB,
-    &FLUSHALL,
+    &DEL, &UNLINK, &EXISTS, &TOUCH, &TYPE, &RENAME, &RENAMENX, &COPY, &MOVE, &RANDOMKEY, &KEYS, &SCAN, &DBSIZE,
+    &FLUSHDB, &FLUSHALL,
 ];
 
 const DEL: CommandSpec = CommandSpec {
@@ -247,10 +247,7 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Resul
             replace = true;
         } else if args.is(index, "db") && index + 1 < args.len() {
             index += 1;
-            target_db = usize::try_from(small_integer(args.at(index))?)
-                .ok()
-                .filter(|&db| db < keyspace.databases())
-                .ok_or(CommandError::text_static("ERR DB index is out of range"))?;
+            target_db = database(keyspace, args.at(index))?;
         } else {
             return Err(CommandError::Syntax);
         }
@@ -258,7 +255,7 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Resul
     }
     let (source, target) = (args.at(1), args.at(2));
     if source_db == target_db && source == target {
-        return Err(CommandError::text_static("ERR source and destination objects are the same"));
+        return Err(SAME_OBJECT);
     }
     let found_target = keyspace.db(target_db).find(target);
     let mut db = keyspace.db(source_db);
@@ -269,6 +266,56 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Resul
     db.copy(&found, target_db, &found_target)?;
     keyspace.db(target_db).changed(target, Event::CopyTo);
     Ok(true)
+}
+
+const SAME_OBJECT: CommandError = CommandError::text_static("ERR source and destination objects are the same");
+
+/// The database of that number.
+fn database(keyspace: &Keyspace, number: &[u8]) -> Result<usize, CommandError> {
+    usize::try_from(small_integer(number)?)
+        .ok()
+        .filter(|&db| db < keyspace.databases())
+        .ok_or(CommandError::text_static("ERR DB index is out of range"))
+}
+
+const MOVE: CommandSpec = CommandSpec {
+    name: "move",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Write, Flag::Fast],
+    keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete])],
+    large: Large::None,
+    run: Run::Server(move_to),
+    doc: Doc {
+        summary: "Moves a key to another database, unless there is a key of that name.",
+        since: "1.0.0",
+        complexity: "O(N) in the length of the value up to 64 KiB, then O(1).",
+        syntax: "key db",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn move_to(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let source_db = context.engine.client(context.client).db;
+    let keyspace = &mut context.engine.keyspace;
+    let (key, target_db) = (args.at(1), database(keyspace, args.at(2))?);
+    if source_db == target_db {
+        return Err(SAME_OBJECT);
+    }
+    let found_target = keyspace.db(target_db).find(key);
+    let mut db = keyspace.db(source_db);
+    let found = db.find(key);
+    let moves = found.exists() && !found_target.exists();
+    if moves {
+        db.copy(&found, target_db, &found_target)?;
+        // The put into the other database counts as a write between look-up and use.
+        let found = db.find(key);
+        db.remove(found);
+        db.changed(key, Event::MoveFrom);
+        keyspace.db(target_db).also(key, Event::MoveTo);
+    }
+    reply.integer(i64::from(moves));
+    Ok(Flow::Done)
 }
 
 const RANDOMKEY: CommandSpec = CommandSpec {

@@ -29,6 +29,10 @@ pub enum Event {
     RenameTo,
     /// The key was copied from another one.
     CopyTo,
+    /// The key went to another database.
+    MoveFrom,
+    /// The key came from another database.
+    MoveTo,
 }
 
 impl Event {
@@ -48,6 +52,8 @@ impl Event {
             Event::RenameFrom => "rename_from",
             Event::RenameTo => "rename_to",
             Event::CopyTo => "copy_to",
+            Event::MoveFrom => "move_from",
+            Event::MoveTo => "move_to",
         }
     }
 }
