@@ -155,7 +155,7 @@ fn memory() {
 }
 
 fn steps() {
-    println!("\n### One compaction step (64 KiB, 160 live entries or 640 dead ones at most), us\n");
+    println!("\n### One compaction step (48 KiB, 160 live entries or 640 dead ones at most), us\n");
     println!("| entry | p50 | p99 | p99.9 | max | steps |\n|---|---|---|---|---|---|");
     for (name, len) in
         [("28 B", 28), ("84 B", 84), ("220 B", 220), ("1 KiB", 1 << 10), ("64 KiB", 64 << 10), ("16 MiB", 16 << 20)]

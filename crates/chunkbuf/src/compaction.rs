@@ -45,8 +45,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A step of about 50 us: 64 KiB, 160 live entries or 640 dead ones.
-    pub const STEP: Budget = Budget { bytes: 64 * 1024, entries: 640 };
+    /// A step of about 50 us: 48 KiB, 160 live entries or 640 dead ones.
+    pub const STEP: Budget = Budget { bytes: 48 * 1024, entries: 640 };
     /// No bound: for tests and for whoever has the time.
     pub const UNLIMITED: Budget = Budget { bytes: u64::MAX, entries: u32::MAX };
 
