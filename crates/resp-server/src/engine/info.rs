@@ -256,20 +256,26 @@ fn latencystats(engine: &Engine, lines: &mut Lines) {
     }
 }
 
-/// How long turns of the event loop took: see [`super::ledger`].
+/// How long turns of the event loop took, and how long without the time that the system gave to others: see [`super::ledger`].
 fn stalls(engine: &Engine, lines: &mut Lines) {
     let ledger = &engine.ledger;
     lines.field("stall_turns", ledger.turns());
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)] {
+    const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+    for (name, quantile) in QUANTILES {
         lines.field(&format!("stall_{name}_us"), microseconds(ledger.quantile_ns(quantile)));
     }
     lines.field("stall_max_us", microseconds(ledger.max_ns()));
+    for (name, quantile) in QUANTILES {
+        lines.field(&format!("stall_own_{name}_us"), microseconds(ledger.own_quantile_ns(quantile)));
+    }
+    lines.field("stall_own_max_us", microseconds(ledger.max_own_ns()));
     for (at, stall) in ledger.worst().iter().enumerate() {
         lines.field(
             &format!("stall_worst_{}", at + 1),
             format_args!(
-                "us={},cause={},at={},cause_us={},count={}",
+                "us={},away_us={},cause={},at={},cause_us={},count={}",
                 microseconds(stall.ns),
+                microseconds(stall.away_ns),
                 stall.cause,
                 stall.at_ms,
                 microseconds(stall.cause_ns),

@@ -39,7 +39,7 @@ use crate::proto::{CommandError, Limits};
 
 pub use client::Client;
 pub use clients::{Clients, Slot};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, ThreadTime};
 pub use settings::{LogLevel, Settings};
 pub use stats::Stats;
 pub use tasks::{Progress, Slice, Sliced};
@@ -84,7 +84,7 @@ impl Peer {
     }
 }
 
-/// What only the process can know. The functions ask the system and are called by INFO alone, but for the clock.
+/// What only the process can know. The functions ask the system and are called by INFO alone, but for the clocks.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// The number of the process.
@@ -106,6 +106,8 @@ pub struct Host {
     /// A monotonic clock in nanoseconds, the one that [`Now::monotonic_us`] is read from. Read twice a batch to learn how long
     /// its commands took, and once for each step of a job.
     pub clock_ns: fn() -> u64,
+    /// What the event loop's thread has done: see [`ledger`]. Read at most some thousand times a second.
+    pub thread_time: fn() -> ThreadTime,
 }
 
 impl Default for Host {
@@ -121,6 +123,7 @@ impl Default for Host {
             resident_bytes: || 0,
             cpu_us: || (0, 0),
             clock_ns: || 0,
+            thread_time: ThreadTime::default,
         }
     }
 }
@@ -217,14 +220,14 @@ impl Engine {
     /// microseconds later: a batch ends between two requests, and the jobs between two rounds.
     #[inline]
     pub fn begin_turn(&mut self, now_ns: u64, bound_us: u64) {
-        self.ledger.begin_turn(now_ns);
+        self.ledger.begin_turn(now_ns, self.host.thread_time);
         self.turn_ends_ns = now_ns.saturating_add(bound_us * 1000);
     }
 
     /// The turn ends.
     #[inline]
     pub fn end_turn(&mut self, now_ns: u64) {
-        self.ledger.end_turn(now_ns, self.now.unix_us);
+        self.ledger.end_turn(now_ns, self.now.unix_us, self.host.thread_time);
         self.turn_ends_ns = u64::MAX;
     }
 

@@ -48,7 +48,7 @@ const SCRATCH: usize = 64 * 1024;
 /// socket is read into them.
 const SHORT: usize = 16 * 1024;
 /// Bytes that a turn reads of a long request: 20 to 60 us, most of it page faults where the memory is fresh.
-const LONG_READ: usize = 128 * 1024;
+const LONG_READ: usize = 64 * 1024;
 /// Bytes that a turn reads of a large value: about 40 us over loopback on fresh pages, and as many bytes a second as with twice that.
 const UPLOAD_READ: usize = 64 * 1024;
 /// Bytes by which a long request's buffer may grow beyond what has arrived.
@@ -59,9 +59,9 @@ const REQUEST_MAX: usize = 1024 * 1024 * 1024;
 const BATCH_MAX: usize = 128;
 /// Microseconds after its beginning at which a turn executes nothing more and pays nothing more. What is under way goes on to
 /// its end: some requests, or a step of a job; then comes the write.
-const TURN_US: u64 = 100;
+const TURN_US: u64 = 50;
 /// Bytes that a turn writes: about 50 us over the loopback interface.
-const WRITE_MAX: usize = 192 * 1024;
+const WRITE_MAX: usize = 64 * 1024;
 /// Segments of one write.
 const WRITE_SEGMENTS: usize = 64;
 /// Bytes of replies that wait before they become a segment.

@@ -2,11 +2,14 @@
 //!
 //! What cannot be read is told as nothing: 0, or an empty text.
 
+use std::cell::Cell;
 use std::fs::read_to_string;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use crate::engine::Host;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::engine::{Host, ThreadTime};
 
 /// What this process knows of itself. `config_file` is the path of its configuration file, empty if it has none.
 pub(super) fn of_this_process(config_file: String) -> Host {
@@ -22,6 +25,7 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
         cpu_us,
         clock_ns,
+        thread_time,
     }
 }
 
@@ -30,6 +34,30 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The monotonic clock of the process, in nanoseconds. About 30 ns.
 pub(super) fn clock_ns() -> u64 {
     BEGAN.elapsed().as_nanos() as u64
+}
+
+thread_local! {
+    /// When this thread fell asleep, if it sleeps, and how long it has slept before.
+    static SLEEP: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// The event loop has nothing to do: its thread is about to wait for events.
+pub(super) fn falls_asleep() {
+    SLEEP.with(|sleep| sleep.set((clock_ns(), sleep.get().1)));
+}
+
+/// There are events.
+pub(super) fn wakes_up() {
+    SLEEP.with(|sleep| {
+        let (since, slept) = sleep.get();
+        sleep.set((0, slept + clock_ns().saturating_sub(since)));
+    });
+}
+
+/// What this thread has done. About 0.2 us, a system call.
+fn thread_time() -> ThreadTime {
+    let ran = clock_gettime(ClockId::ThreadCPUTime);
+    ThreadTime { ran_ns: ran.tv_sec as u64 * 1_000_000_000 + ran.tv_nsec as u64, slept_ns: SLEEP.with(Cell::get).1 }
 }
 
 /// `Linux 6.1.0 x86_64`
@@ -90,5 +118,17 @@ mod tests {
         let begun_us = spent();
         while spent() == begun_us {}
         assert!((host.clock_ns)() > before);
+    }
+
+    #[test]
+    fn a_thread_knows_how_long_it_ran_and_slept() {
+        let before = thread_time();
+        falls_asleep();
+        let slept_from = clock_ns();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let slept_at_least = clock_ns() - slept_from;
+        wakes_up();
+        while thread_time().ran_ns < before.ran_ns + 1_000_000 {}
+        assert!(thread_time().slept_ns - before.slept_ns >= slept_at_least);
     }
 }

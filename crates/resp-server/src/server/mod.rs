@@ -155,6 +155,8 @@ impl Server {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .event_interval(TURNS_PER_LOOK)
+            .on_thread_park(host::falls_asleep)
+            .on_thread_unpark(host::wakes_up)
             .build_local(LocalOptions::default())
             .map_err(ServerError::Runtime)?;
         runtime.block_on(serve(self))

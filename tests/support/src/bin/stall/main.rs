@@ -3,17 +3,18 @@
 //! ```text
 //! stall rows                                   the rows, one a line: name, commands it needs, title, with tabs between
 //! stall run ROW PORT SIZE KEYS SECONDS         one row against a server on 127.0.0.1, whose data is flushed before and after
+//! stall machine SECONDS                        what the machine does to a loop that computes, for comparison
 //! ```
 //!
 //! `run` prints `threads LOAD PROBE` (the system's thread ids, so that the caller can pin and prioritise them), waits for a line on
 //! its standard input, runs, and prints `figures name=value ...` and a `ledger name=value ...` with what `INFO stalls` says, if
 //! the server knows that section. A wrong reply, or none, ends it with 1 and a line that says which.
 //!
-//! Both clients are threads of one process, because the load alone knows from when to when a measurement counts. It needs nothing
-//! but the standard library: the load makes and checks its bytes as it goes (see [`content`]), so that it holds no value itself.
+//! Both clients are threads of one process, because the load alone knows from when to when a measurement counts. The load makes and checks its bytes as it goes (see [`content`]), so that it holds no value itself.
 
 mod content;
 mod load;
+mod machine;
 mod probe;
 mod rows;
 mod wire;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["run", name, port, size, keys, seconds] => prepare(name, port, size, keys, seconds),
-        _ => Err("stall rows | stall run ROW PORT SIZE KEYS SECONDS".into()),
+        ["machine", seconds] => machine::run(seconds),
+        _ => Err("stall rows | stall run ROW PORT SIZE KEYS SECONDS | stall machine SECONDS".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
