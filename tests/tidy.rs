@@ -28,7 +28,8 @@ const LINES_MAX: usize = 900;
 const COLUMNS_MAX: usize = 140;
 
 /// The modules of `resp-server`, lowest first: each may use only those before it (and itself).
-const RESP_SERVER_LAYERS: &[&str] = &["text", "proto", "keyspace", "bits", "engine", "commands", "dispatch", "server"];
+const RESP_SERVER_LAYERS: &[&str] =
+    &["text", "types", "proto", "keyspace", "bits", "engine", "commands", "dispatch", "server"];
 
 /// What `chunkbuf` never touches: it does no I/O, reads no clock, logs nothing and starts no thread.
 const CHUNKBUF_NEVER: &[&str] =

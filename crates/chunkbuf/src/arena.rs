@@ -1,5 +1,5 @@
-//! Fixed-size items in pages of 64, and the set that finds the lowest vacancy: the headers and nodes of the index, and the
-//! blobs of a map.
+//! Fixed-size items in pages of 64, and the set that finds the lowest vacancy: the headers and nodes of the index, the
+//! blobs of a map, and whatever a store's owner knows by number.
 //!
 //! Both exist so that nothing large is ever copied: an arena grows by a page, never by moving what it has, and fills
 //! its lowest hole first, so that the pages at the top become empty and go.
@@ -7,7 +7,7 @@
 const PAGE_ITEMS: usize = 64;
 
 /// Items by number. A number stays with its item until [`Arena::remove`].
-pub(crate) struct Arena<T> {
+pub struct Arena<T> {
     /// `None`: no item lives there, the page is given back.
     pages: Vec<Option<Box<[T; PAGE_ITEMS]>>>,
     /// One bit an item.
@@ -25,24 +25,27 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T: Default> Arena<T> {
-    pub(crate) fn new() -> Arena<T> {
+    /// No items and no memory.
+    pub fn new() -> Arena<T> {
         Arena::default()
     }
 
+    /// Item `id`, which must live. O(1).
     #[inline]
-    pub(crate) fn get(&self, id: u32) -> &T {
+    pub fn get(&self, id: u32) -> &T {
         let page = self.pages[id as usize / PAGE_ITEMS].as_ref().expect("the item lives");
         &page[id as usize % PAGE_ITEMS]
     }
 
+    /// Item `id`, which must live. O(1).
     #[inline]
-    pub(crate) fn get_mut(&mut self, id: u32) -> &mut T {
+    pub fn get_mut(&mut self, id: u32) -> &mut T {
         let page = self.pages[id as usize / PAGE_ITEMS].as_mut().expect("the item lives");
         &mut page[id as usize % PAGE_ITEMS]
     }
 
     /// Puts the item at the lowest vacancy and returns its number.
-    pub(crate) fn insert(&mut self, item: T) -> u32 {
+    pub fn insert(&mut self, item: T) -> u32 {
         let page = self.open.first().unwrap_or_else(|| {
             self.pages.push(None);
             self.occupied.push(0);
@@ -70,7 +73,7 @@ impl<T: Default> Arena<T> {
     }
 
     /// Takes the item out; its number is free for another.
-    pub(crate) fn remove(&mut self, id: u32) -> T {
+    pub fn remove(&mut self, id: u32) -> T {
         let (page, at) = (id as usize / PAGE_ITEMS, id as usize % PAGE_ITEMS);
         assert!(self.lives(id), "the item lives");
         let item = std::mem::take(self.get_mut(id));
@@ -97,13 +100,28 @@ impl<T: Default> Arena<T> {
         }
     }
 
+    /// Takes out the item with the highest number. O(1), but for pages that are empty.
+    pub fn pop(&mut self) -> Option<T> {
+        loop {
+            let page = self.pages.len().checked_sub(1)?;
+            match self.occupied[page] {
+                0 => {
+                    self.pages.pop();
+                    self.occupied.pop();
+                    self.open.remove(page);
+                }
+                bits => return Some(self.remove((page * PAGE_ITEMS) as u32 + bits.ilog2())),
+            }
+        }
+    }
+
     /// The items, as they are numbered.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.end()).filter(|&id| self.lives(id)).map(|id| self.get(id))
     }
 
     /// True when `id` names an item.
-    pub(crate) fn lives(&self, id: u32) -> bool {
+    pub fn lives(&self, id: u32) -> bool {
         self.occupied.get(id as usize / PAGE_ITEMS).is_some_and(|bits| bits >> (id as usize % PAGE_ITEMS) & 1 == 1)
     }
 
@@ -112,8 +130,14 @@ impl<T: Default> Arena<T> {
         (self.pages.len() * PAGE_ITEMS) as u32
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many items there are.
+    pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Bytes of the pages held.
@@ -164,6 +188,16 @@ impl LowestFirst {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_pop_from_the_highest_to_none() {
+        let mut arena = Arena::new();
+        (0..130u32).for_each(|n| assert_eq!(arena.insert(n), n));
+        assert_eq!((arena.remove(129), arena.remove(100)), (129, 100));
+        let popped: Vec<u32> = std::iter::from_fn(|| arena.pop()).collect();
+        assert_eq!(popped, (0..129).rev().filter(|&n| n != 100).collect::<Vec<_>>());
+        assert_eq!((arena.len(), arena.held_bytes()), (0, 0));
+    }
 
     #[test]
     fn the_lowest_vacancy_is_filled_first() {

@@ -41,7 +41,7 @@
 //! # Ok::<(), chunkbuf::PutError>(())
 //! ```
 
-mod arena;
+pub mod arena;
 pub mod blob;
 pub mod buffer;
 pub mod chunk;
@@ -55,12 +55,14 @@ pub mod sizing;
 pub mod store;
 pub mod usage;
 
+pub use arena::Arena;
 pub use blob::{BLOB_THRESHOLD, Blob, BlobId, BlobSlice, BlobUsage};
 pub use buffer::{Pieces, Slices};
+pub use chunk::Chunk;
 pub use compaction::Budget;
 pub use entry::{KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
 pub use location::{Generation, Location, Offset};
-pub use store::{Entry, Key, MapId, Options, PutError, Store, Usage};
+pub use store::{BLOCK_BYTES_MAX, Entry, Key, MapId, Options, PutError, Store, Usage};
 
 /// The examples of the crate's README are tests.
 #[cfg(doctest)]

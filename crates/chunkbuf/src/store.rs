@@ -9,6 +9,9 @@
 //! it is idle gets it nearer to `live`.
 
 mod blobs;
+mod blocks;
+
+pub use blocks::BLOCK_BYTES_MAX;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -145,6 +148,8 @@ pub struct Usage {
     pub index: IndexUsage,
     /// Large values on pages of their own.
     pub blobs: BlobUsage,
+    /// Chunks that were handed out as blocks, in bytes.
+    pub block_bytes: u64,
     /// Bytes of entries written by puts.
     pub written_bytes: u64,
     /// Bytes of entries copied by passes.
@@ -188,7 +193,8 @@ pub struct Store {
     pool: Pool,
     memory: IndexMemory,
     blobs: Blobs,
-    maps: Vec<Option<Map>>,
+    /// Each on its own, so that a table of many grows without moving much.
+    maps: Vec<Option<Box<Map>>>,
     free_ids: Vec<u32>,
     garbage: VecDeque<Garbage>,
     /// The map that compacts.
@@ -203,6 +209,8 @@ pub struct Store {
     written_bytes: u64,
     copied_bytes: u64,
     passes: u64,
+    /// Chunks that were handed out as blocks, in bytes.
+    block_bytes: u64,
     scratch: Vec<u8>,
 }
 
@@ -241,6 +249,7 @@ impl Store {
             written_bytes: 0,
             copied_bytes: 0,
             passes: 0,
+            block_bytes: 0,
             scratch: Vec::new(),
             options,
         }
@@ -277,11 +286,11 @@ impl Store {
     pub fn create(&mut self) -> MapId {
         match self.free_ids.pop() {
             Some(id) => {
-                self.maps[id as usize] = Some(Map::new());
+                self.maps[id as usize] = Some(Box::new(Map::new()));
                 MapId(id)
             }
             None => {
-                self.maps.push(Some(Map::new()));
+                self.maps.push(Some(Box::new(Map::new())));
                 MapId(u32::try_from(self.maps.len() - 1).expect("fewer than 2^32 maps"))
             }
         }
@@ -362,6 +371,31 @@ impl Store {
     pub fn find_entry(&self, map: MapId, key: &Key<'_>) -> Option<(Location, Entry<'_>)> {
         let (location, entry) = self.map(map).find_entry(&self.memory, key)?;
         Some((location, entry.into()))
+    }
+
+    /// Visits the live entries of a map whose key has this hash: one, as a rule, or none. For tables that know keys by
+    /// their [`Key::hash`]. Cost: a look-up, and a hash for each entry that the index takes for one.
+    pub fn with_hash(&self, map: MapId, hash: u64, mut visit: impl FnMut(Location, Entry<'_>)) {
+        let map = self.map(map);
+        let mut scratch = Vec::new();
+        map.index.visit_prefix(&self.memory, hash, u64::BITS, |location| {
+            let entry = map.log.entry(location);
+            if self.hasher.hash(entry.key().as_slice(&mut scratch)) == hash {
+                visit(location, entry.into());
+            }
+        });
+    }
+
+    /// The books of the indexes. O(1).
+    pub fn index_usage(&self) -> IndexUsage {
+        self.memory.usage()
+    }
+
+    /// 16 bytes that stand for `bytes` under the store's seed: nobody who does not know it can make two that are the same.
+    pub fn digest(&self, bytes: &[u8]) -> [u8; 16] {
+        let [one, two] = self.options.hash_key;
+        let hasher = siphasher::sip128::SipHasher13::new_with_keys(one.rotate_left(17), two ^ 0x6469_6765_7374);
+        hasher.hash(bytes).as_bytes()
     }
 
     /// The entry of a key.
@@ -568,6 +602,7 @@ impl Store {
             pool: self.pool.usage(),
             index: self.memory.usage(),
             blobs: self.blobs.usage(),
+            block_bytes: self.block_bytes,
             written_bytes: self.written_bytes,
             copied_bytes: self.copied_bytes,
             passes: self.passes,
@@ -621,7 +656,8 @@ impl Store {
                 + usage.garbage_bytes
                 + usage.pool.limbo_bytes
                 + usage.index.page_bytes
-                + usage.blobs.page_bytes,
+                + usage.blobs.page_bytes
+                + usage.block_bytes,
             "chunks in the pool's books are chunks held by somebody"
         );
         let in_pass = self.maps.iter().flatten().filter(|map| map.log.in_pass()).count();
@@ -632,18 +668,18 @@ impl Store {
     /// that is out of date may be written to later although they are pinned.
     fn map_with_entry(&mut self, map: MapId, key: &Key<'_>, location: Location) -> (&mut Map, &mut Pool) {
         let Store { maps, memory, pool, .. } = self;
-        let map = maps[map.0 as usize].as_mut().expect("the map exists");
+        let map = maps[map.0 as usize].as_deref_mut().expect("the map exists");
         let found = map.index.find(memory, key.hash, |at| at == location);
         assert!(found.is_some(), "the key is at the location");
         (map, pool)
     }
 
     fn map(&self, map: MapId) -> &Map {
-        self.maps[map.0 as usize].as_ref().expect("the map exists")
+        self.maps[map.0 as usize].as_deref().expect("the map exists")
     }
 
     fn map_mut(&mut self, map: MapId) -> &mut Map {
-        self.maps[map.0 as usize].as_mut().expect("the map exists")
+        self.maps[map.0 as usize].as_deref_mut().expect("the map exists")
     }
 
     fn note_death(&mut self, map: MapId, bytes: u64) {

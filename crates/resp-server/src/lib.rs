@@ -13,6 +13,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`text`] | integers, doubles, patterns and quoting, as Redis reads and prints them |
+//! | [`types`] | collections: how hashes, lists, sets and sorted sets lie in the store |
 //! | [`proto`] | requests from bytes, replies to bytes, the wire text of every error |
 //! | [`keyspace`] | databases of keys and values with a time to live, on the store |
 //! | [`bits`] | the arithmetic of long strings: counting, finding and combining bits, bit fields, subsequences |
@@ -32,3 +33,4 @@ pub mod keyspace;
 pub mod proto;
 pub mod server;
 pub mod text;
+pub mod types;

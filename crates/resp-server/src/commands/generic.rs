@@ -307,10 +307,7 @@ fn move_to(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Out
     let found = db.find(key);
     let moves = found.exists() && !found_target.exists();
     if moves {
-        db.copy(&found, target_db, &found_target)?;
-        // The put into the other database counts as a write between look-up and use.
-        let found = db.find(key);
-        db.remove(found);
+        db.move_to(found, target_db, found_target)?;
         db.changed(key, Event::MoveFrom);
         keyspace.db(target_db).also(key, Event::MoveTo);
     }

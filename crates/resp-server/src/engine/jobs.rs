@@ -38,8 +38,15 @@ pub const JOBS: &[Job] = &[
     Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
     Job {
         name: "garbage",
-        in_debt: |engine| engine.keyspace.store.has_garbage() || !engine.garbage.is_empty(),
-        step: |engine, idle| engine.keyspace.store.free(idle) | engine.garbage.step(),
+        in_debt: |engine| {
+            engine.keyspace.store.has_garbage() || engine.keyspace.has_discarded() || !engine.garbage.is_empty()
+        },
+        step: |engine, idle| {
+            // A discarded collection leaves its map to the store: no more of those than the store keeps up with.
+            let more = engine.keyspace.store.free(idle);
+            let discarded = if more { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
+            more | discarded | engine.garbage.step()
+        },
     },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];

@@ -281,6 +281,7 @@ impl Engine {
         store.set_p(self.settings.chunk_size_p);
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
+        self.keyspace.limits = self.settings.limits;
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.

@@ -7,6 +7,7 @@
 use crate::text::glob::{self, Case};
 use crate::text::integer::{parse_i64, parse_memory};
 use crate::text::split;
+use crate::types::Limits;
 
 /// The values of all settings.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub target_utilisation: f64,
     /// Strings longer than this many bytes are kept as blobs, on pages of their own.
     pub blob_threshold: u64,
+    /// When a collection is told to have its large encoding.
+    pub limits: Limits,
     /// Microseconds from which on a command is kept in the slow log; below 0: none is.
     pub slowlog_log_slower_than: i64,
     /// Entries of the slow log.
@@ -123,6 +126,7 @@ impl Default for Settings {
             chunk_size_p: 0.25,
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
+            limits: Limits::default(),
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,
@@ -220,6 +224,72 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 1 << 10, 1 << 20, |s| s.blob_threshold.into(), |s, v| s.blob_threshold = v as u64),
     ),
+    // What OBJECT ENCODING tells.
+    row(
+        "hash-max-listpack-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
+    ),
+    row(
+        "hash-max-ziplist-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
+    ),
+    row(
+        "hash-max-listpack-value",
+        AnyTime,
+        Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
+    ),
+    row(
+        "hash-max-ziplist-value",
+        AnyTime,
+        Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
+    ),
+    row(
+        "set-max-intset-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.set_max_intset_entries as i128, |s, v| s.limits.set_max_intset_entries = v as usize),
+    ),
+    row(
+        "set-max-listpack-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.set_max_listpack_entries as i128, |s, v| s.limits.set_max_listpack_entries = v as usize),
+    ),
+    row(
+        "set-max-listpack-value",
+        AnyTime,
+        Integer(Memory, 0, I64_MAX, |s| s.limits.set_max_listpack_value as i128, |s, v| s.limits.set_max_listpack_value = v as usize),
+    ),
+    row(
+        "zset-max-listpack-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
+    ),
+    row(
+        "zset-max-ziplist-entries",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
+    ),
+    row(
+        "zset-max-listpack-value",
+        AnyTime,
+        Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
+    ),
+    row(
+        "zset-max-ziplist-value",
+        AnyTime,
+        Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
+    ),
+    row(
+        "list-max-listpack-size",
+        AnyTime,
+        Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
+    ),
+    row(
+        "list-max-ziplist-size",
+        AnyTime,
+        Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
+    ),
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
     row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
@@ -259,6 +329,8 @@ pub const SETTINGS: &[Setting] = &[
 const INT_MAX: i128 = i32::MAX as i128;
 
 /// The bound of C's `long long`.
+const I32_MIN: i128 = i32::MIN as i128;
+const I32_MAX: i128 = i32::MAX as i128;
 const I64_MAX: i128 = i64::MAX as i128;
 
 /// Databases at most. Redis has no bound of its own; ours keeps a slip of the keyboard from taking gigabytes at start.

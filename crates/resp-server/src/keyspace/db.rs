@@ -13,11 +13,12 @@
 //! A [`Found`] is good until the next write or look-up that removes an expired key; debug builds check it. Look up all keys
 //! of a command before writing the first.
 
-use chunkbuf::{BlobId, Key, Location, PutError};
+use chunkbuf::{BlobId, Key, Location, PutError, Store};
 
-use super::value::{Head, HeadBytes};
+use super::value::{Apart, CollectionId, Head, HeadBytes};
 use super::{Event, Keyspace, Millis, ValueType, is_past};
 use crate::proto::CommandError;
+use crate::types::Limits;
 
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 65_535;
@@ -84,7 +85,25 @@ impl Found<'_> {
     /// The blob that the entry names, if it does.
     #[inline]
     pub(super) fn blob(&self) -> Option<BlobId> {
-        self.place?.head.blob
+        match self.place?.head.apart {
+            Some(Apart::Blob(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The number of the large collection that the entry names, if it does.
+    #[inline]
+    pub(super) fn collection(&self) -> Option<CollectionId> {
+        match self.place?.head.apart {
+            Some(Apart::Collection(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// What the entry names, if it names something.
+    #[inline]
+    fn apart(&self) -> Option<Apart> {
+        self.place?.head.apart
     }
 
     /// The key that was found or written: not one that is longer than any can be.
@@ -113,6 +132,26 @@ impl Db<'_> {
     /// Bytes that a command may go through at once, [`SLICE_BYTES`](super::SLICE_BYTES); what is longer goes on in slices.
     pub fn slice_bytes(&self) -> usize {
         self.keyspace.slice_bytes
+    }
+
+    /// The store, to read large collections.
+    pub fn store(&self) -> &Store {
+        &self.keyspace.store
+    }
+
+    /// The store, to build and change large collections.
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.keyspace.store
+    }
+
+    /// When a collection is told to have its large encoding.
+    pub fn limits(&self) -> &Limits {
+        &self.keyspace.limits
+    }
+
+    /// A random number.
+    pub fn random(&mut self) -> u64 {
+        Keyspace::next_random(&mut self.keyspace.random)
     }
 
     /// How many keys there are, those included that have expired and are not removed yet.
@@ -146,7 +185,7 @@ impl Db<'_> {
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
-    /// in its entry are copied only if there was no expiry, or none is to be; those of a blob never.
+    /// in its entry are copied only if there was no expiry, or none is to be; those of a blob or a large collection never.
     pub fn set_expiry(&mut self, found: Found<'_>, expires: Option<Millis>) -> Result<bool, CommandError> {
         let Some(Place { location, head: old }) = found.place else {
             return Ok(false);
@@ -155,7 +194,7 @@ impl Db<'_> {
         if old.expires == expires {
             return Ok(true);
         }
-        let head = HeadBytes::new(expires, old.value_type, old.blob);
+        let head = HeadBytes::new(expires, old.value_type, old.apart);
         let map = self.map();
         if old.len == head.as_slice().len()
             && old.expires.is_some()
@@ -164,7 +203,7 @@ impl Db<'_> {
             self.written(&found, expires);
             return Ok(true);
         }
-        if old.blob.is_some() {
+        if old.apart.is_some() {
             self.put(&found, &head, &[head.as_slice()])?;
             return Ok(true);
         }
@@ -175,13 +214,22 @@ impl Db<'_> {
 
     /// Removes the key that was found; whether there was one. O(1).
     pub fn remove(&mut self, found: Found<'_>) -> bool {
+        let apart = found.apart();
+        let removed = self.remove_entry(found);
+        if removed {
+            self.keyspace.release(self.index, apart);
+        }
+        removed
+    }
+
+    /// Removes the entry that was found; what it names is the caller's then.
+    fn remove_entry(&mut self, found: Found<'_>) -> bool {
         self.check(&found);
         let (Some(key), Some(place)) = (found.key, found.place) else {
             return false;
         };
         let map = self.map();
         self.keyspace.store.remove_at(map, &key, place.location);
-        self.keyspace.release(map, place.head.blob);
         self.keyspace.writes += 1;
         self.keyspace.databases[self.index].account(place.head.expires, None);
         if !self.unwatched() {
@@ -191,12 +239,16 @@ impl Db<'_> {
     }
 
     /// Puts what `source` holds, its expiry included, at `target`, which was looked up in database `target_db`. A failed call
-    /// changes nothing. The source must be there. A blob is shared, not copied.
+    /// changes nothing. The source must be there. A blob is shared, not copied; a large collection is not for this call.
     pub fn copy(&mut self, source: &Found<'_>, target_db: usize, target: &Found<'_>) -> Result<(), CommandError> {
         let place = source.place.expect("the caller has found the source");
-        if let Some(id) = place.head.blob {
-            let blob = self.keyspace.store.blob(self.map(), id).clone();
-            return self.keyspace.db(target_db).put_blob(target, place.head.expires, blob);
+        match place.head.apart {
+            Some(Apart::Blob(id)) => {
+                let blob = self.keyspace.store.blob(self.map(), id).clone();
+                return self.keyspace.db(target_db).put_blob(target, place.head.expires, blob);
+            }
+            Some(Apart::Collection(_)) => unreachable!("a large collection is copied in slices"),
+            None => {}
         }
         let head = HeadBytes::new(place.head.expires, place.head.value_type, None);
         let stored = self.stored(source, 0..self.value_len(place.location, &place.head));
@@ -204,17 +256,56 @@ impl Db<'_> {
         target_db.put_stored(target, &head, stored, b"")
     }
 
-    /// Makes the key that `source` found become `target`, its expiry included. A failed call changes nothing. The source
-    /// must be there, and be another key.
+    /// Makes the key that `source` found become `target`, its expiry included. A failed call changes nothing. The source must be
+    /// there, and be another key. O(length) for what lies in its entry, else O(1).
     pub fn rename(&mut self, source: Found<'_>, target: Found<'_>) -> Result<(), CommandError> {
-        self.copy(&source, self.index, &target)?;
+        self.move_to(source, self.index, target)
+    }
+
+    /// [`rename`](Db::rename) to a `target` that was looked up in database `target_db`.
+    pub fn move_to(&mut self, source: Found<'_>, target_db: usize, target: Found<'_>) -> Result<(), CommandError> {
+        let moved = source.collection();
+        match moved {
+            None => self.copy(&source, target_db, &target)?,
+            Some(id) => self.hand_over(&source, id, target_db, &target)?,
+        }
         let key = source.key.expect("the caller has found the source");
         // The put may have moved the source, and could not have removed it.
         let location = self.keyspace.store.find(self.map(), &key);
         let place = source.place.map(|place| Place { location: location.expect("nothing removed it"), ..place });
         let writes = self.keyspace.writes;
-        self.remove(Found { place, writes, ..source });
+        let source = Found { place, writes, ..source };
+        if moved.is_some() {
+            self.remove_entry(source)
+        } else {
+            self.remove(source)
+        };
         Ok(())
+    }
+
+    /// Puts the large collection of `source` at `target`. The source's entry names it still, and is to be removed.
+    fn hand_over(
+        &mut self,
+        source: &Found<'_>,
+        id: CollectionId,
+        target_db: usize,
+        target: &Found<'_>,
+    ) -> Result<(), CommandError> {
+        let head = source.place.expect("it was found").head;
+        let at_target = if target_db == self.index {
+            id
+        } else {
+            let collection = self.keyspace.take_collection(self.index, id);
+            self.keyspace.keep_collection(target_db, collection)
+        };
+        let head = HeadBytes::new(head.expires, head.value_type, Some(Apart::Collection(at_target)));
+        let outcome = self.keyspace.db(target_db).put(target, &head, &[head.as_slice()]);
+        if target_db != self.index && outcome.is_err() {
+            let collection = self.keyspace.take_collection(target_db, at_target);
+            let back = self.keyspace.keep_collection(self.index, collection);
+            assert_eq!(back, id, "the lowest number is given out, and it was this one's");
+        }
+        outcome
     }
 
     /// A random key that has not expired; `None` if there is none. Expired ones that are met are removed.
@@ -258,6 +349,7 @@ impl Db<'_> {
         database.expires = 0;
         database.expiry_sum = 0;
         database.wheel.clear();
+        self.keyspace.discard_collections(self.index);
         keys
     }
 
@@ -286,7 +378,7 @@ impl Db<'_> {
         let head = Head::decode(&entry);
         match head.expires {
             Some(at) if is_past(at, self.keyspace.now) => {
-                self.keyspace.remove_expired(self.index, key, location, at, head.blob);
+                self.keyspace.remove_expired(self.index, key, location, at, head.apart);
                 None
             }
             _ => Some(Place { location, head }),
@@ -306,15 +398,16 @@ impl Db<'_> {
         self.keyspace.store.entry(self.map(), location).value.len() - head.len
     }
 
-    /// Puts an entry made of `parts`, which begin with `head`. A blob that the entry named and does not name now is given up.
+    /// Puts an entry made of `parts`, which begin with `head`. What the entry named and does not
+    /// name now is given up.
     pub(super) fn put(&mut self, found: &Found<'_>, head: &HeadBytes, parts: &[&[u8]]) -> Result<(), CommandError> {
         self.check(found);
         let key = found.key.as_ref().ok_or_else(key_too_long)?;
         let old = found.place.map(|place| place.location);
         let map = self.map();
         self.keyspace.store.put_at(map, key, old, head.flags, parts).map_err(put_error)?;
-        if found.blob() != head.blob {
-            self.keyspace.release(map, found.blob());
+        if found.apart() != head.apart {
+            self.keyspace.release(self.index, found.apart());
         }
         self.written(found, head.expires);
         Ok(())

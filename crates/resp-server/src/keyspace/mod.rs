@@ -2,6 +2,7 @@
 //!
 //! * [`db`]: one database, as a handler sees it.
 //! * [`string`]: what it does with strings.
+//! * [`collections`]: what it does with hashes, lists, sets and sorted sets.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
@@ -11,11 +12,12 @@
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
 //! 2. Each entry with an expiry has a record in the wheel of its database (see [`expiry`]).
-//! 3. Each blob of a map is named by exactly one of its entries.
+//! 3. Each blob of a map, and each large collection of a database, is named by exactly one of its entries.
 //! 4. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
 //!
 //! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
+mod collections;
 mod db;
 mod event;
 mod expiry;
@@ -25,8 +27,12 @@ mod string;
 mod value;
 mod walk;
 
-use chunkbuf::{BLOB_THRESHOLD, BlobId, Location, MapId, Store};
+use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
+use crate::types::Limits;
+
+pub use collections::View;
+use collections::{Discarded, Table};
 pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, string_too_long};
 pub use event::Event;
@@ -35,7 +41,7 @@ pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
 
 use expiry::Wheel;
-use value::Head;
+use value::{Apart, Head};
 use walk::Walk;
 
 /// A point in time: milliseconds since the Unix epoch.
@@ -54,6 +60,8 @@ pub struct Keyspace {
     now: Millis,
     /// The longest string that a command may build, in bytes: the setting `proto-max-bulk-len`.
     pub(crate) bulk_len_max: u64,
+    /// When a collection is told to have its large encoding.
+    pub(crate) limits: Limits,
     /// Strings longer than this many bytes are blobs: the setting `blob-threshold`.
     pub(crate) blob_threshold: u64,
     /// What [`Db::slice_bytes`] tells; a field for tests.
@@ -71,6 +79,8 @@ pub struct Keyspace {
     /// Walks under way, few or none.
     walks: Vec<Walk>,
     walks_begun: u64,
+    /// Large collections that are done with.
+    discarded: Discarded,
 }
 
 /// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
@@ -92,6 +102,7 @@ struct Database {
     expires: u64,
     expiry_sum: i128,
     wheel: Wheel,
+    collections: Table,
 }
 
 /// What INFO tells of a database.
@@ -109,13 +120,20 @@ impl Keyspace {
     /// A keyspace of empty databases. `seed` feeds the choice of random keys.
     pub fn new(mut store: Store, databases: usize, seed: u64) -> Keyspace {
         let databases = (0..databases)
-            .map(|_| Database { map: store.create(), expires: 0, expiry_sum: 0, wheel: Wheel::default() })
+            .map(|_| Database {
+                map: store.create(),
+                expires: 0,
+                expiry_sum: 0,
+                wheel: Wheel::default(),
+                collections: Table::default(),
+            })
             .collect();
         Keyspace {
             store,
             databases,
             now: Millis(0),
             bulk_len_max: 512 * 1024 * 1024,
+            limits: Limits::default(),
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
             stats: Stats::default(),
@@ -125,6 +143,7 @@ impl Keyspace {
             expire_next: 0,
             walks: Vec::new(),
             walks_begun: 0,
+            discarded: Discarded::default(),
         }
     }
 
@@ -238,7 +257,7 @@ impl Keyspace {
         key: &chunkbuf::Key<'_>,
         location: Location,
         at: Millis,
-        blob: Option<BlobId>,
+        apart: Option<Apart>,
     ) {
         let database = &mut self.databases[index];
         let map = database.map;
@@ -249,15 +268,20 @@ impl Keyspace {
             self.note_death(index, key, Some(at));
         }
         self.stats.expired_keys += 1;
-        self.release(map, blob);
+        self.release(index, apart);
         self.db(index).also(key.bytes(), Event::Expired);
     }
 
-    /// Gives up the blob of an entry that is not there any more. O(1), the memory is freed by steps.
+    /// Gives up what an entry named that is not there any more. O(1), the memory is freed by steps.
     #[inline]
-    fn release(&mut self, map: MapId, blob: Option<BlobId>) {
-        if let Some(id) = blob {
-            drop(self.store.detach(map, id));
+    fn release(&mut self, index: usize, apart: Option<Apart>) {
+        match apart {
+            None => {}
+            Some(Apart::Blob(id)) => drop(self.store.detach(self.databases[index].map, id)),
+            Some(Apart::Collection(id)) => {
+                let collection = self.take_collection(index, id);
+                self.discard(collection);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use chunkbuf::{Blob, BlobSlice};
 
 use super::db::{Db, Found, Place, Ttl, put_error, string_too_long};
-use super::value::{HeadBytes, Pieces};
+use super::value::{Apart, HeadBytes, Pieces};
 use super::{Millis, StringValue, ValueType};
 use crate::proto::{CommandError, Reply, Value};
 
@@ -141,7 +141,7 @@ impl Db<'_> {
             return Err(CommandError::WrongType);
         }
         let store = &self.keyspace.store;
-        if let Some(id) = head.blob {
+        if let Some(Apart::Blob(id)) = head.apart {
             return Ok(Some(StringValue::of_blob(store.blob(self.map(), id))));
         }
         let value = store.entry(self.map(), location).value;
@@ -443,7 +443,7 @@ impl Db<'_> {
     ) -> Result<(), CommandError> {
         let map = self.map();
         let id = self.keyspace.store.attach(map, blob);
-        let head = HeadBytes::new(expires, ValueType::String, Some(id));
+        let head = HeadBytes::new(expires, ValueType::String, Some(Apart::Blob(id)));
         let outcome = self.put(found, &head, &[head.as_slice()]);
         if outcome.is_err() {
             drop(self.keyspace.store.detach(map, id));
@@ -461,7 +461,7 @@ impl Db<'_> {
         let map = self.map();
         let store = &mut self.keyspace.store;
         let done = head.value_type == ValueType::String
-            && head.blob.is_none()
+            && head.apart.is_none()
             && store.rewrite_in_place(map, found.stored_key(), location, head.len, value);
         self.keyspace.writes += u64::from(done);
         done
@@ -478,7 +478,7 @@ impl Db<'_> {
         let Place { location, head } = found.place.expect("the caller has found it");
         let map = self.map();
         let store = &mut self.keyspace.store;
-        if let Some(id) = head.blob {
+        if let Some(Apart::Blob(id)) = head.apart {
             return Stored::Blob(store.blob(map, id).slice(range.start as u64..range.end as u64));
         }
         let range = head.len + range.start..head.len + range.end;

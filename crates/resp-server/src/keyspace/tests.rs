@@ -52,7 +52,7 @@ pub(crate) fn audit(keyspace: &mut Keyspace) {
                     expires += 1;
                     sum += i128::from(at);
                 }
-                if let Some(id) = head.blob {
+                if let Some(value::Apart::Blob(id)) = head.apart {
                     assert!(!keyspace.store.blob(database.map, id).is_empty());
                     assert!(ids.insert(id), "a blob is one entry's");
                     assert_eq!(entry.value.len(), head.len, "nothing follows the name of a blob");

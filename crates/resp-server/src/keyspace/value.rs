@@ -4,12 +4,15 @@
 //! [expiry: 6 or 14 bytes] [type: 1 byte] value ...
 //!  with EXPIRES only       with TYPED only
 //!
-//! [expiry: 6 or 14 bytes] [type: 1 byte with BLOB] [number: 4 bytes LE]
-//!                                                   of a blob in the map, which has the value's bytes
+//! [expiry: 6 or 14 bytes] [type: 1 byte with APART] [number: 4 bytes LE]
+//!                                                   of a blob in the map, which has the value's bytes, or of a collection
 //! ```
 //!
-//! EXPIRES and TYPED are the store's user flags, so a plain string without a time to live costs nothing beside its bytes. BLOB is
-//! the highest bit of the type byte.
+//! A collection has its type byte always, and behind it its packed form or, with the same bit, its number in the database's table of
+//! large ones.
+//!
+//! EXPIRES and TYPED are the store's user flags, so a plain string without a time to live costs nothing beside its bytes. APART
+//! is the highest bit of the type byte.
 //!
 //! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
 //! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
@@ -31,10 +34,10 @@ const SHORT_BYTES: usize = 6;
 const LONG_BYTES: usize = SHORT_BYTES + 8;
 /// All times under this one have the short form.
 const SHORT_END: i64 = (1 << 48) - 1;
-/// In the type byte: what follows is the number of a blob.
-const BLOB: u8 = 0x80;
-const BLOB_ID_BYTES: usize = 4;
-const HEAD_BYTES_MAX: usize = LONG_BYTES + 1 + BLOB_ID_BYTES;
+/// In the type byte: what follows is the number of a blob or of a collection.
+const APART: u8 = 0x80;
+const NUMBER_BYTES: usize = 4;
+const HEAD_BYTES_MAX: usize = LONG_BYTES + 1 + NUMBER_BYTES;
 
 /// What a key holds. The number is the type byte on disk and in entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,19 @@ impl ValueType {
     }
 }
 
+/// The number of a large collection in its database's table. Another may have it later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CollectionId(pub(super) u32);
+
+/// What an entry names instead of having it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// The bytes of a string.
+    Blob(BlobId),
+    /// A large collection.
+    Collection(CollectionId),
+}
+
 /// What stands before the value proper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -88,12 +104,12 @@ pub(super) struct Head {
     /// Bytes that the head takes.
     pub(super) len: usize,
     /// Where the value is, if it does not follow the head.
-    pub(super) blob: Option<BlobId>,
+    pub(super) apart: Option<Apart>,
 }
 
 impl Head {
     /// The head of a string without a time to live: nothing.
-    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0, blob: None };
+    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0, apart: None };
 
     /// Reads the head of an entry.
     #[inline]
@@ -118,18 +134,24 @@ impl Head {
             }
         });
         let mut value_type = ValueType::String;
-        let mut blob = None;
+        let mut apart = None;
         if entry.flags.has(TYPED) {
-            value_type = ValueType::from_byte(bytes[len] & !BLOB);
-            let is_blob = bytes[len] & BLOB != 0;
+            value_type = ValueType::from_byte(bytes[len] & !APART);
+            let is_apart = bytes[len] & APART != 0;
             len += 1;
-            if is_blob {
-                let number = bytes[len..len + BLOB_ID_BYTES].try_into().expect("a range of 4 bytes");
-                blob = Some(BlobId::new(u32::from_le_bytes(number)).expect("only numbers of blobs are ever written"));
-                len += BLOB_ID_BYTES;
+            if is_apart {
+                let number = bytes[len..len + NUMBER_BYTES].try_into().expect("a range of 4 bytes");
+                let number = u32::from_le_bytes(number);
+                len += NUMBER_BYTES;
+                apart = Some(match value_type {
+                    ValueType::String => {
+                        Apart::Blob(BlobId::new(number).expect("only numbers of blobs are ever written"))
+                    }
+                    _ => Apart::Collection(CollectionId(number)),
+                });
             }
         }
-        Head { expires, value_type, len, blob }
+        Head { expires, value_type, len, apart }
     }
 }
 
@@ -141,14 +163,14 @@ pub(super) struct HeadBytes {
     pub(super) expires: Option<Millis>,
     /// The flags that go with it.
     pub(super) flags: UserFlags,
-    /// The blob that it names.
-    pub(super) blob: Option<BlobId>,
+    /// What it names.
+    pub(super) apart: Option<Apart>,
 }
 
 impl HeadBytes {
     /// Writes a head. A key that has expired is never written, so `expires` is not negative.
-    pub(super) fn new(expires: Option<Millis>, value_type: ValueType, blob: Option<BlobId>) -> HeadBytes {
-        let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE, blob };
+    pub(super) fn new(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>) -> HeadBytes {
+        let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE, apart };
         if let Some(Millis(at)) = expires {
             assert!(at >= 0, "an expiry before 1970 is in the past");
             head.flags = head.flags.with(EXPIRES);
@@ -157,13 +179,16 @@ impl HeadBytes {
                 head.append(&at.to_le_bytes());
             }
         }
-        if value_type != ValueType::String || blob.is_some() {
+        if value_type != ValueType::String || apart.is_some() {
             head.flags = head.flags.with(TYPED);
-            let blob_bit = if blob.is_some() { BLOB } else { 0 };
-            head.append(&[value_type as u8 | blob_bit]);
+            head.append(&[value_type as u8 | if apart.is_some() { APART } else { 0 }]);
         }
-        if let Some(id) = blob {
-            head.append(&id.get().to_le_bytes());
+        if let Some(apart) = apart {
+            let number = match apart {
+                Apart::Blob(id) => id.get(),
+                Apart::Collection(id) => id.0,
+            };
+            head.append(&number.to_le_bytes());
         }
         head
     }
@@ -401,17 +426,17 @@ mod tests {
         let times = [0, 1, 1_700_000_000_000, SHORT_END - 1, SHORT_END, i64::MAX];
         for expires in times.into_iter().map(|at| Some(Millis(at))).chain([None]) {
             for value_type in ValueType::ALL {
-                for (value, blob) in [
-                    (&b""[..], None),
-                    (b"v", None),
-                    (&[7; 100], None),
-                    (b"", BlobId::new(1)),
-                    (b"", BlobId::new(u32::MAX)),
-                ] {
-                    let bytes = HeadBytes::new(expires, value_type, blob);
+                let apart = |number| match value_type {
+                    ValueType::String => BlobId::new(number).map(Apart::Blob),
+                    _ => Some(Apart::Collection(CollectionId(number))),
+                };
+                for (value, apart) in
+                    [(&b""[..], None), (b"v", None), (&[7; 100], None), (b"", apart(1)), (b"", apart(u32::MAX))]
+                {
+                    let bytes = HeadBytes::new(expires, value_type, apart);
                     let (head, rest) = stored(&bytes, value);
                     assert_eq!(head.expires, expires);
-                    assert_eq!(head.blob, blob);
+                    assert_eq!(head.apart, apart);
                     assert_eq!(head.value_type, value_type);
                     assert_eq!(head.len, bytes.as_slice().len());
                     assert_eq!(rest, value);

@@ -46,7 +46,7 @@ fn rounds_of_a_turn() -> u64 {
         began.elapsed()
     });
     let fastest = fastest.min().unwrap_or(TURN).max(Duration::from_nanos(1));
-    (TRIED as u128 * TURN.as_nanos() / fastest.as_nanos()) as u64
+    (u128::from(TRIED) * TURN.as_nanos() / fastest.as_nanos()) as u64
 }
 
 fn compute(rounds: u64) {

@@ -10,7 +10,8 @@
 //! its standard input, runs, and prints `figures name=value ...` and a `ledger name=value ...` with what `INFO stalls` says, if
 //! the server knows that section. A wrong reply, or none, ends it with 1 and a line that says which.
 //!
-//! Both clients are threads of one process, because the load alone knows from when to when a measurement counts. The load makes and checks its bytes as it goes (see [`content`]), so that it holds no value itself.
+//! Both clients are threads of one process, because the load alone knows from when to when a measurement counts. The load makes and
+//! checks its bytes as it goes (see [`content`]), so that it holds no value itself.
 
 mod content;
 mod load;

@@ -1,0 +1,175 @@
+//! What handlers do with collections: find one in either form, put it back, give it up.
+//!
+//! ```text
+//!  entry: [head: type] packed bytes            small: written anew with each change
+//!  entry: [head: type, number] --> Table       large: changed where it is
+//!                                    | its key goes: O(1)
+//!                                    v
+//!                                Discarded, freed a step at a time
+//! ```
+//!
+//! A handler reads a [`View`]. What it changes it puts back with [`Db::put_packed`], or changes in place with [`Db::large_mut`]; a
+//! collection that has outgrown its entry is put with [`Db::put_large`] once, and stays large. One that is empty is no
+//! collection: its key is to be removed.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use chunkbuf::{Arena, Store};
+
+use super::db::{Db, Found, Place};
+use super::value::{Apart, CollectionId, HeadBytes};
+use super::{Keyspace, ValueType};
+use crate::proto::CommandError;
+use crate::types::{Collection, Large as _};
+
+/// The large collections of a database, by number.
+pub(super) type Table = Arena<Option<Box<Collection>>>;
+
+/// Large collections that are done with.
+#[derive(Default)]
+pub(super) struct Discarded {
+    single: VecDeque<Box<Collection>>,
+    /// Of databases that were cleared.
+    tables: Vec<Table>,
+}
+
+/// A collection where it lies.
+#[derive(Debug)]
+pub enum View<'a> {
+    /// Its bytes, as [`Db::put_packed`] was given them. Copied only if a chunk ends among them.
+    Packed(Cow<'a, [u8]>),
+    /// What [`Db::put_large`] was given.
+    Large(&'a Collection),
+}
+
+impl Db<'_> {
+    /// The collection that was found, `None` if nothing was, an error if it is of another type. O(1), but for packed bytes that
+    /// have to be put together.
+    pub fn collection(&self, found: &Found<'_>, value_type: ValueType) -> Result<Option<View<'_>>, CommandError> {
+        self.check(found);
+        let Some(Place { location, head }) = found.place else {
+            return Ok(None);
+        };
+        if head.value_type != value_type {
+            return Err(CommandError::WrongType);
+        }
+        if let Some(Apart::Collection(id)) = head.apart {
+            return Ok(Some(View::Large(self.large(id))));
+        }
+        let value = self.keyspace.store.entry(self.map(), location).value;
+        let packed = value.slice(head.len..value.len());
+        let packed = packed.contiguous().map_or_else(|| Cow::Owned(packed.to_vec()), Cow::Borrowed);
+        Ok(Some(View::Packed(packed)))
+    }
+
+    /// Sets the key that was found to a packed collection; its expiry stays. A failed call changes nothing. In place if the
+    /// bytes are as many as before.
+    pub fn put_packed(&mut self, found: Found<'_>, value_type: ValueType, packed: &[u8]) -> Result<(), CommandError> {
+        if let Some(Place { location, head }) = found.place {
+            self.check(&found);
+            let map = self.map();
+            let store = &mut self.keyspace.store;
+            if head.value_type == value_type
+                && head.apart.is_none()
+                && store.rewrite_in_place(map, found.stored_key(), location, head.len, packed)
+            {
+                self.keyspace.writes += 1;
+                return Ok(());
+            }
+        }
+        let head = HeadBytes::new(found.expires(), value_type, None);
+        self.put(&found, &head, &[head.as_slice(), packed])
+    }
+
+    /// Sets the key that was found to a large collection; its expiry stays. A failed call changes nothing and discards the
+    /// collection.
+    pub fn put_large(
+        &mut self,
+        found: Found<'_>,
+        value_type: ValueType,
+        collection: Box<Collection>,
+    ) -> Result<(), CommandError> {
+        let id = self.keyspace.keep_collection(self.index, collection);
+        let head = HeadBytes::new(found.expires(), value_type, Some(Apart::Collection(id)));
+        let outcome = self.put(&found, &head, &[head.as_slice()]);
+        if outcome.is_err() {
+            self.keyspace.release(self.index, Some(Apart::Collection(id)));
+        }
+        outcome
+    }
+
+    /// The large collection that was found, and the store, to change it; `None` if there is none, or a packed one. What was found
+    /// stays good.
+    pub fn large_mut(&mut self, found: &Found<'_>) -> Option<(&mut Collection, &mut Store)> {
+        self.check(found);
+        let id = found.collection()?;
+        let Keyspace { store, databases, .. } = &mut *self.keyspace;
+        let collection = databases[self.index].collections.get_mut(id.0).as_deref_mut();
+        Some((collection.expect("the entry names one that is there"), store))
+    }
+
+    pub(super) fn large(&self, id: CollectionId) -> &Collection {
+        let collection = self.keyspace.databases[self.index].collections.get(id.0).as_deref();
+        collection.expect("the entry names one that is there")
+    }
+}
+
+impl Keyspace {
+    /// Gives up a large collection that no key has. O(1), it is freed by steps.
+    pub fn discard(&mut self, collection: Box<Collection>) {
+        self.discarded.single.push_back(collection);
+    }
+
+    /// Whether there are collections to free.
+    pub fn has_discarded(&self) -> bool {
+        !self.discarded.single.is_empty() || !self.discarded.tables.is_empty()
+    }
+
+    /// Frees a bounded part of what was discarded; whether there is more.
+    pub fn free_discarded(&mut self) -> bool {
+        /// Small ones that a step frees.
+        const AT_ONCE: usize = 8;
+        let Discarded { single, tables } = &mut self.discarded;
+        for _ in 0..AT_ONCE {
+            if single.is_empty()
+                && let Some(table) = tables.last_mut()
+            {
+                match table.pop() {
+                    Some(collection) => single.extend(collection),
+                    None => drop(tables.pop()),
+                }
+            }
+            let Some(first) = single.front_mut() else { break };
+            if first.free_some(&mut self.store) {
+                break;
+            }
+            single.pop_front();
+        }
+        self.has_discarded()
+    }
+
+    pub(super) fn keep_collection(&mut self, index: usize, collection: Box<Collection>) -> CollectionId {
+        CollectionId(self.databases[index].collections.insert(Some(collection)))
+    }
+
+    pub(super) fn take_collection(&mut self, index: usize, id: CollectionId) -> Box<Collection> {
+        self.databases[index].collections.remove(id.0).expect("the entry names one that is there")
+    }
+
+    /// Discards all collections of a database. O(1).
+    pub(super) fn discard_collections(&mut self, index: usize) {
+        let table = std::mem::take(&mut self.databases[index].collections);
+        if !table.is_empty() {
+            self.discarded.tables.push(table);
+        }
+    }
+}
+
+impl Drop for Keyspace {
+    /// What large collections have of the store goes back to it first.
+    fn drop(&mut self) {
+        (0..self.databases.len()).for_each(|index| self.discard_collections(index));
+        while self.free_discarded() {}
+    }
+}
