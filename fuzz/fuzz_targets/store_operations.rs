@@ -224,12 +224,12 @@ impl Race {
     fn put(&mut self, chosen: usize, key: Vec<u8>, fill: u8, value: Vec<u8>) {
         let (map, model) = (self.maps[chosen].0, &mut self.maps[chosen].1);
         let flags = [UserFlags::NONE, UserFlags::A, UserFlags::B][usize::from(fill) % 3];
-        let before = self.store.usage().log.live_bytes;
+        let before = self.store.usage().live_bytes;
         match self.store.put(map, &key, flags, &value) {
             Ok(was_there) => assert_eq!(model.insert(key, (flags, value)).is_some(), was_there),
             Err(error) => {
                 assert_eq!(error, chunkbuf::PutError::OutOfMemory);
-                assert_eq!(self.store.usage().log.live_bytes, before);
+                assert_eq!(self.store.usage().live_bytes, before);
             }
         }
     }

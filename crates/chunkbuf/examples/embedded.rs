@@ -37,6 +37,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{count:6} {word}");
     }
     let usage = store.usage();
-    println!("{} words, {} live bytes in {} of chunks", store.len(counts), usage.log.live_bytes, usage.log.chunk_bytes);
+    println!("{} words, {} live bytes in {} of chunks", store.len(counts), usage.live_bytes, usage.chunk_bytes);
     Ok(())
 }

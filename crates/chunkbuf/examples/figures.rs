@@ -161,9 +161,9 @@ fn memory() {
         println!(
             "| {keys} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
             per_key(usage.index.held_bytes()),
-            per_key(usage.log.live_bytes) - 32.0,
-            per_key(usage.log.chunk_bytes - usage.log.entry_bytes()),
-            per_key(usage.pool.held_bytes - usage.log.chunk_bytes - usage.index.page_bytes),
+            per_key(usage.live_bytes) - 32.0,
+            per_key(usage.chunk_bytes - usage.live_bytes - usage.dead_bytes),
+            per_key(usage.pool.held_bytes - usage.chunk_bytes - usage.index.page_bytes),
             per_key(usage.held_bytes()) - 32.0,
         );
     }

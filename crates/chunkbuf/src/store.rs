@@ -138,8 +138,12 @@ impl From<OutOfMemory> for PutError {
 /// Where the store's memory is, and what compaction has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Entries of all maps by their state.
-    pub log: LogUsage,
+    /// Entries that are in the maps.
+    pub live_bytes: u64,
+    /// Entries that are not, and have not been left behind yet.
+    pub dead_bytes: u64,
+    /// Chunks of the maps, their open ends included.
+    pub chunk_bytes: u64,
     /// Chunks of maps that were cleared or dropped, not yet given back, in bytes.
     pub garbage_bytes: u64,
     /// Memory from the system.
@@ -175,6 +179,8 @@ const GARBAGE_CHUNKS: usize = 8;
 const GARBAGE_MAPS: usize = 8;
 /// Index blocks that a step gives back from cleared maps.
 const GARBAGE_BLOCKS: usize = 64;
+/// Maps that are looked at when no list has one to compact, some 20 us.
+const MAPS_LOOKED_AT: usize = 256;
 /// Segments of the index that a step looks at while it evacuates pages.
 const TIDY_SEGMENTS: usize = 16;
 /// Bytes that a step gives back to the system.
@@ -197,9 +203,12 @@ pub struct Store {
     maps: Vec<Option<Box<Map>>>,
     free_ids: Vec<u32>,
     garbage: VecDeque<Garbage>,
+    garbage_bytes: u64,
     /// The map that compacts.
     compacting: Option<MapId>,
     gains: Gains,
+    /// The map that was looked at last for a gain that is in no list.
+    look_at: u32,
     /// Sums over all maps, kept up to date with every change.
     live_bytes: u64,
     unlive_bytes: u64,
@@ -240,8 +249,10 @@ impl Store {
             maps: Vec::new(),
             free_ids: Vec::new(),
             garbage: VecDeque::new(),
+            garbage_bytes: 0,
             compacting: None,
             gains: Gains::new(),
+            look_at: 0,
             live_bytes: 0,
             unlive_bytes: 0,
             debt: 0.0,
@@ -315,6 +326,7 @@ impl Store {
         }
         let mut buffers = log.into_buffers();
         buffers.retain(|buffer| buffer.usage().chunks > 0);
+        self.garbage_bytes += usage.chunk_bytes;
         let garbage = Garbage { blobs, buffers, index: index.clear() };
         if !garbage.is_empty() {
             self.garbage.push_back(garbage);
@@ -588,20 +600,18 @@ impl Store {
         more
     }
 
-    /// Where the memory is. Cost: all maps.
+    /// Where the memory is. O(1).
     pub fn usage(&self) -> Usage {
-        let log = self.maps.iter().flatten().fold(LogUsage::default(), |sum, map| sum + map.log.usage());
+        let (pool, index, blobs) = (self.pool.usage(), self.memory.usage(), self.blobs.usage());
+        let others = self.garbage_bytes + pool.limbo_bytes + index.page_bytes + blobs.page_bytes + self.block_bytes;
         Usage {
-            log,
-            garbage_bytes: self
-                .garbage
-                .iter()
-                .flat_map(|garbage| &garbage.buffers)
-                .map(|buffer| buffer.usage().chunk_bytes)
-                .sum(),
-            pool: self.pool.usage(),
-            index: self.memory.usage(),
-            blobs: self.blobs.usage(),
+            live_bytes: self.live_bytes,
+            dead_bytes: self.unlive_bytes,
+            chunk_bytes: pool.used_bytes - others,
+            garbage_bytes: self.garbage_bytes,
+            pool,
+            index,
+            blobs,
             block_bytes: self.block_bytes,
             written_bytes: self.written_bytes,
             copied_bytes: self.copied_bytes,
@@ -609,6 +619,11 @@ impl Store {
             in_pass: self.compacting.is_some(),
             debt_bytes: self.debt as u64,
         }
+    }
+
+    /// Entries of all maps by their state, and the chunks beneath them. Cost: all maps.
+    pub fn log_usage(&self) -> LogUsage {
+        self.maps.iter().flatten().fold(LogUsage::default(), |sum, map| sum + map.log.usage())
     }
 
     /// Bytes that count under the memory limit. O(1).
@@ -647,12 +662,15 @@ impl Store {
         }
         let maps = self.maps.iter().flatten();
         self.blobs.audit(maps.map(|map| &map.blobs), self.garbage.iter().map(|garbage| &garbage.blobs));
-        let usage = self.usage();
-        assert_eq!(self.live_bytes, usage.log.live_bytes, "live bytes are counted with every change");
-        assert_eq!(self.unlive_bytes, usage.log.unlive_bytes(), "dead bytes are counted with every change");
+        let (usage, log) = (self.usage(), self.log_usage());
+        assert_eq!(self.live_bytes, log.live_bytes, "live bytes are counted with every change");
+        assert_eq!(self.unlive_bytes, log.unlive_bytes(), "dead bytes are counted with every change");
+        let garbage = self.garbage.iter().flat_map(|garbage| &garbage.buffers);
+        let garbage_bytes: u64 = garbage.map(|buffer| buffer.usage().chunk_bytes).sum();
+        assert_eq!(self.garbage_bytes, garbage_bytes, "garbage is counted with every change");
         assert_eq!(
             usage.pool.used_bytes,
-            usage.log.chunk_bytes
+            log.chunk_bytes
                 + usage.garbage_bytes
                 + usage.pool.limbo_bytes
                 + usage.index.page_bytes
@@ -734,14 +752,18 @@ impl Store {
 
     /// The map that frees the most for the least copying, with its live and dead bytes.
     fn choose_map(&mut self) -> Option<(MapId, u64, u64)> {
-        let Store { maps, gains, .. } = self;
+        let Store { maps, gains, look_at, .. } = self;
         let books = |map: MapId| {
             let usage = maps[map.0 as usize].as_ref().map(|map| map.log.usage());
             usage.map_or((0, 0), |usage| (usage.live_bytes, usage.unlive_bytes()))
         };
         gains.choose(books).or_else(|| {
-            // The lists are kept by sampling deaths, so a gain spread over very many maps can escape them.
-            (0..maps.len() as u32).for_each(|id| gains.list(MapId(id), books(MapId(id)).1));
+            // The lists are kept by sampling deaths, so a gain spread over very many maps can escape them: some maps are looked
+            // at each time, in turn.
+            for _ in 0..maps.len().min(MAPS_LOOKED_AT) {
+                *look_at = (*look_at + 1) % maps.len() as u32;
+                gains.list(MapId(*look_at), books(MapId(*look_at)).1);
+            }
             gains.choose(books)
         })
     }
@@ -791,7 +813,9 @@ impl Store {
                 break;
             }
             if let Some(buffer) = garbage.buffers.last_mut() {
+                let before = buffer.usage().chunk_bytes;
                 let is_gone = buffer.discard(&mut self.pool, GARBAGE_CHUNKS);
+                self.garbage_bytes -= before - buffer.usage().chunk_bytes;
                 if is_gone {
                     garbage.buffers.pop();
                 }

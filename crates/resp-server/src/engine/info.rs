@@ -144,19 +144,16 @@ fn memory(engine: &Engine, lines: &mut Lines) {
 /// Where the store's memory is and how compaction does.
 fn chunkbuf(engine: &Engine, lines: &mut Lines) {
     let usage = engine.keyspace.store.usage();
-    let (log, pool, index) = (usage.log, usage.pool, usage.index);
+    let (pool, index) = (usage.pool, usage.index);
     let index_bytes = index.page_bytes + index.header_bytes + index.directory_bytes;
-    let live_bytes = log.live_bytes + index_bytes + usage.blobs.page_bytes;
+    let live_bytes = usage.live_bytes + index_bytes + usage.blobs.page_bytes;
     lines.field("chunkbuf_chunk_size_p", engine.settings.chunk_size_p);
     lines.field("chunkbuf_target_utilisation", engine.settings.target_utilisation);
     lines.field("chunkbuf_utilisation", format_args!("{:.4}", ratio(live_bytes, usage.held_bytes())));
     // The entries: what they are, and the chunks they lie on.
-    lines.field("chunkbuf_live_bytes", log.live_bytes);
-    lines.field("chunkbuf_tombstoned_bytes", log.tombstoned_bytes);
-    lines.field("chunkbuf_dead_bytes", log.dead_bytes);
-    lines.field("chunkbuf_padding_bytes", log.padding_bytes);
-    lines.field("chunkbuf_chunk_bytes", log.chunk_bytes);
-    lines.field("chunkbuf_chunks", log.chunks);
+    lines.field("chunkbuf_live_bytes", usage.live_bytes);
+    lines.field("chunkbuf_dead_bytes", usage.dead_bytes);
+    lines.field("chunkbuf_chunk_bytes", usage.chunk_bytes);
     lines.field("chunkbuf_garbage_bytes", usage.garbage_bytes);
     // Large values: how many, who else refers to them (replies, uploads), and their pages, whoever does.
     lines.field("chunkbuf_blobs", usage.blobs.blobs);
