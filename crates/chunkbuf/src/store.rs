@@ -346,6 +346,12 @@ impl Store {
         self.len(map) == 0
     }
 
+    /// Bytes of memory that a map takes, dead entries and its index included; those of its blobs are not. O(1).
+    pub fn map_bytes(&self, map: MapId) -> u64 {
+        let map = self.map(map);
+        map.log.usage().chunk_bytes + map.index.bytes()
+    }
+
     /// The key with its hash.
     #[inline]
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {

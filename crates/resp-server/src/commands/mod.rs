@@ -8,6 +8,8 @@
 //! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
 //! | [`bitop`] | BITOP: strings combined bit by bit |
 //! | [`bitfield`] | BITFIELD: integers of any width in a string |
+//! | [`set`] | sets of strings: SADD, SMEMBERS, SPOP ... |
+//! | [`set_algebra`] | sets combined: SINTER, SUNION, SDIFF and their STORE forms |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
@@ -16,6 +18,7 @@
 //! | [`command`] | COMMAND: the commands about commands |
 //! | `long` | the long forms of commands on one or two strings |
 //! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
+//! | `set_long` | the long forms of commands on one set |
 //! | `walk` | the long forms of KEYS and SCAN |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |
@@ -32,6 +35,9 @@ pub mod latency;
 mod long;
 mod many;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+mod set_long;
 pub mod slowlog;
 pub mod spec;
 pub mod string;
@@ -60,6 +66,8 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     bitmap::COMMANDS,
     bitop::COMMANDS,
     bitfield::COMMANDS,
+    set::COMMANDS,
+    set_algebra::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];

@@ -367,6 +367,8 @@ pub enum Group {
     Generic,
     /// The server itself.
     Server,
+    /// Sets.
+    Set,
     /// Strings.
     String,
 }
@@ -379,6 +381,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Server => "server",
+            Group::Set => "set",
             Group::String => "string",
         }
     }
@@ -390,6 +393,7 @@ impl Group {
             Group::Connection => Some(AclCategory::Connection),
             Group::Generic => Some(AclCategory::Keyspace),
             Group::Server => None,
+            Group::Set => Some(AclCategory::Set),
             Group::String => Some(AclCategory::String),
         }
     }

@@ -34,6 +34,11 @@ impl<B: AsRef<[u8]>> Pattern<B> {
         Pattern { glob: (pattern.as_ref() != b"*").then_some(pattern) }
     }
 
+    /// The same on its own.
+    pub(super) fn into_owned(self) -> Pattern<Vec<u8>> {
+        Pattern { glob: self.glob.map(|pattern| pattern.as_ref().to_vec()) }
+    }
+
     pub(super) fn matches(&self, key: &[u8]) -> bool {
         self.glob.as_ref().is_none_or(|pattern| glob::matches(pattern.as_ref(), key, Case::Sensitive))
     }
@@ -157,7 +162,7 @@ fn is_type(name: &[u8], value_type: ValueType) -> bool {
 /// SCAN in slices.
 pub(super) fn scan(scan: Scan<&[u8]>) -> Flow {
     let Scan { cursor, count, pattern, type_name } = scan;
-    let pattern = Pattern { glob: pattern.glob.map(<[u8]>::to_vec) };
+    let pattern = pattern.into_owned();
     let type_name = type_name.map(<[u8]>::to_vec);
     let scan = Scan { cursor, count, pattern, type_name };
     Flow::Sliced(Box::new(LongScan { scan, scanned: Some(Scan::<Vec<u8>>::begin()) }))

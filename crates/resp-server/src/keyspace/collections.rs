@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use chunkbuf::{Arena, Store};
 
-use super::db::{Db, Found, Place};
+use super::db::{Db, Found, Place, Ttl};
 use super::value::{Apart, CollectionId, HeadBytes};
 use super::{Keyspace, ValueType};
 use crate::proto::CommandError;
@@ -29,10 +29,21 @@ pub(super) type Table = Arena<Option<Box<Collection>>>;
 /// Large collections that are done with.
 #[derive(Default)]
 pub(super) struct Discarded {
-    single: VecDeque<Box<Collection>>,
+    /// Each with how many were discarded before it.
+    single: VecDeque<(u64, Box<Collection>)>,
     /// Of databases that were cleared.
     tables: Vec<Table>,
+    /// How many single ones there were so far.
+    count: u64,
+    /// `count` when each reader that has not ended began; few.
+    readers: Vec<u64>,
 }
+
+/// A long command that reads large collections in slices: what is discarded while it runs is freed after it. It holds its keys, but
+/// who shares them may find that one has expired, and remove it.
+#[derive(Debug)]
+#[must_use = "a reader that was begun must be ended"]
+pub struct Reader(u64);
 
 /// A collection where it lies.
 #[derive(Debug)]
@@ -66,19 +77,32 @@ impl Db<'_> {
     /// Sets the key that was found to a packed collection; its expiry stays. A failed call changes nothing. In place if the
     /// bytes are as many as before.
     pub fn put_packed(&mut self, found: Found<'_>, value_type: ValueType, packed: &[u8]) -> Result<(), CommandError> {
+        self.set_packed(found, value_type, packed, Ttl::Keep)
+    }
+
+    /// [`put_packed`](Db::put_packed), with a word on the expiry.
+    pub fn set_packed(
+        &mut self,
+        found: Found<'_>,
+        value_type: ValueType,
+        packed: &[u8],
+        ttl: Ttl,
+    ) -> Result<(), CommandError> {
+        let expires = ttl.expires(found.expires());
         if let Some(Place { location, head }) = found.place {
             self.check(&found);
             let map = self.map();
             let store = &mut self.keyspace.store;
             if head.value_type == value_type
                 && head.apart.is_none()
+                && head.expires == expires
                 && store.rewrite_in_place(map, found.stored_key(), location, head.len, packed)
             {
                 self.keyspace.writes += 1;
                 return Ok(());
             }
         }
-        let head = HeadBytes::new(found.expires(), value_type, None);
+        let head = HeadBytes::new(expires, value_type, None);
         self.put(&found, &head, &[head.as_slice(), packed])
     }
 
@@ -90,13 +114,29 @@ impl Db<'_> {
         value_type: ValueType,
         collection: Box<Collection>,
     ) -> Result<(), CommandError> {
+        self.set_large(found, value_type, collection, Ttl::Keep)
+    }
+
+    /// [`put_large`](Db::put_large), with a word on the expiry.
+    pub fn set_large(
+        &mut self,
+        found: Found<'_>,
+        value_type: ValueType,
+        collection: Box<Collection>,
+        ttl: Ttl,
+    ) -> Result<(), CommandError> {
         let id = self.keyspace.keep_collection(self.index, collection);
-        let head = HeadBytes::new(found.expires(), value_type, Some(Apart::Collection(id)));
+        let head = HeadBytes::new(ttl.expires(found.expires()), value_type, Some(Apart::Collection(id)));
         let outcome = self.put(&found, &head, &[head.as_slice()]);
         if outcome.is_err() {
             self.keyspace.release(self.index, Some(Apart::Collection(id)));
         }
         outcome
+    }
+
+    /// [`Keyspace::begin_reading`].
+    pub fn begin_reading(&mut self) -> Reader {
+        self.keyspace.begin_reading()
     }
 
     /// The large collection that was found, and the store, to change it; `None` if there is none, or a packed one. What was found
@@ -118,29 +158,54 @@ impl Db<'_> {
 impl Keyspace {
     /// Gives up a large collection that no key has. O(1), it is freed by steps.
     pub fn discard(&mut self, collection: Box<Collection>) {
-        self.discarded.single.push_back(collection);
+        self.discarded.single.push_back((self.discarded.count, collection));
+        self.discarded.count += 1;
+    }
+
+    /// Lets all collections that there are now be read until [`end_reading`](Keyspace::end_reading), also those whose keys go.
+    pub fn begin_reading(&mut self) -> Reader {
+        self.discarded.readers.push(self.discarded.count);
+        Reader(self.discarded.count)
+    }
+
+    /// The reader has ended.
+    pub fn end_reading(&mut self, Reader(began): Reader) {
+        let readers = &mut self.discarded.readers;
+        let at = readers.iter().position(|&other| other == began).expect("a reader is ended once");
+        readers.swap_remove(at);
     }
 
     /// Whether there are collections to free.
     pub fn has_discarded(&self) -> bool {
-        !self.discarded.single.is_empty() || !self.discarded.tables.is_empty()
+        let Discarded { single, tables, readers, .. } = &self.discarded;
+        match single.front() {
+            Some((number, _)) => readers.iter().all(|began| number < began),
+            None => !tables.is_empty(),
+        }
     }
 
     /// Frees a bounded part of what was discarded; whether there is more.
     pub fn free_discarded(&mut self) -> bool {
         /// Small ones that a step frees.
         const AT_ONCE: usize = 8;
-        let Discarded { single, tables } = &mut self.discarded;
+        let Discarded { single, tables, count, readers } = &mut self.discarded;
         for _ in 0..AT_ONCE {
             if single.is_empty()
                 && let Some(table) = tables.last_mut()
             {
                 match table.pop() {
-                    Some(collection) => single.extend(collection),
+                    // Nobody reads them: who clears a database waits for all long commands there.
+                    Some(collection) => {
+                        single.extend(collection.map(|collection| (0, collection)));
+                        *count = (*count).max(1);
+                    }
                     None => drop(tables.pop()),
                 }
             }
-            let Some(first) = single.front_mut() else { break };
+            let Some((number, first)) = single.front_mut() else { break };
+            if readers.iter().any(|began| *number >= *began) {
+                break;
+            }
             if first.free_some(&mut self.store) {
                 break;
             }
@@ -170,6 +235,7 @@ impl Drop for Keyspace {
     /// What large collections have of the store goes back to it first.
     fn drop(&mut self) {
         (0..self.databases.len()).for_each(|index| self.discard_collections(index));
+        self.discarded.readers.clear();
         while self.free_discarded() {}
     }
 }

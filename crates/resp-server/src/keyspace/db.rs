@@ -438,7 +438,8 @@ fn key_too_long() -> CommandError {
     CommandError::text_static("ERR key is too long (65535 bytes at most)")
 }
 
-pub(super) fn put_error(error: PutError) -> CommandError {
+/// What a command answers when the store refuses to put something.
+pub(crate) fn put_error(error: PutError) -> CommandError {
     match error {
         PutError::OutOfMemory => CommandError::OutOfMemory,
         PutError::KeyTooLong => key_too_long(),

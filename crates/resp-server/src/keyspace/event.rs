@@ -15,6 +15,18 @@ pub enum Event {
     IncrBy,
     /// A number was changed by a float.
     IncrByFloat,
+    /// Members were added to a set.
+    Sadd,
+    /// Members were removed from a set.
+    Srem,
+    /// Random members were taken from a set.
+    Spop,
+    /// A set was set to what sets have in common.
+    SinterStore,
+    /// A set was set to what any of some sets has.
+    SunionStore,
+    /// A set was set to what a set has and others have not.
+    SdiffStore,
     /// The key was removed by a command.
     Del,
     /// The key was given an expiry.
@@ -45,6 +57,12 @@ impl Event {
             Event::SetBit => "setbit",
             Event::IncrBy => "incrby",
             Event::IncrByFloat => "incrbyfloat",
+            Event::Sadd => "sadd",
+            Event::Srem => "srem",
+            Event::Spop => "spop",
+            Event::SinterStore => "sinterstore",
+            Event::SunionStore => "sunionstore",
+            Event::SdiffStore => "sdiffstore",
             Event::Del => "del",
             Event::Expire => "expire",
             Event::Persist => "persist",

@@ -31,10 +31,10 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
 use crate::types::Limits;
 
-pub use collections::View;
 use collections::{Discarded, Table};
+pub use collections::{Reader, View};
 pub use db::{Db, Found, Ttl};
-pub(crate) use db::{check_key, string_too_long};
+pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
@@ -286,7 +286,7 @@ impl Keyspace {
     }
 
     /// The next of a sequence of random numbers (SplitMix64).
-    fn next_random(random: &mut u64) -> u64 {
+    pub(crate) fn next_random(random: &mut u64) -> u64 {
         *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = *random;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -13,7 +13,9 @@
 //!
 //! The forms know no protocol, no databases and no clock; what they take from the store they are handed with each call.
 
+pub mod name;
 pub mod packed;
+pub mod set;
 
 use std::fmt::Debug;
 
@@ -75,15 +77,22 @@ pub trait Large: Debug {
 
 /// A collection in its large form.
 #[derive(Debug)]
-pub enum Collection {}
+pub enum Collection {
+    /// A set.
+    Set(set::Set),
+}
 
 impl Collection {
     fn form(&self) -> &dyn Large {
-        match *self {}
+        match self {
+            Collection::Set(set) => set,
+        }
     }
 
     fn form_mut(&mut self) -> &mut dyn Large {
-        match *self {}
+        match self {
+            Collection::Set(set) => set,
+        }
     }
 }
 
