@@ -43,9 +43,9 @@ pub const JOBS: &[Job] = &[
         },
         step: |engine, idle| {
             // A discarded collection leaves its map to the store: no more of those than the store keeps up with.
-            let more = engine.keyspace.store.free(idle);
-            let discarded = if more { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
-            more | discarded | engine.garbage.step()
+            let is_behind = engine.keyspace.store.has_garbage();
+            let discarded = if is_behind { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
+            engine.keyspace.store.free(idle) | discarded | engine.garbage.step()
         },
     },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },

@@ -24,7 +24,7 @@ use chunkbuf::{Entry, Key, Location, MapId, PutError, Store, UserFlags};
 use super::name::{Name, StoredName};
 use super::packed::{self, Elements};
 use super::{Collection, Large, Limits, PACKED_BYTES_MAX};
-use crate::text::integer::{MAX_LEN as INTEGER_LEN_MAX, append_i64, parse_i64};
+use crate::text::integer::{append_i64, parse_i64};
 
 /// Members of a packed set that are not integers in binary, which are searched through one by one.
 const PACKED_LEN_MAX: usize = 128;
@@ -380,7 +380,7 @@ impl Edit {
         let is_text = before.encoding() != Encoding::Intset;
         if len == PACKED_LEN_MAX
             || is_text && self.bytes.len() + packed::encoded_len(member.len()) > PACKED_BYTES_MAX
-            || INTEGER_LEN_MAX + packed::encoded_len(member.len()) > PACKED_BYTES_MAX
+            || packed::encoded_len(member.len()) >= PACKED_BYTES_MAX
         {
             return Err(Overflow);
         }
@@ -828,3 +828,6 @@ pub fn copy_some(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
