@@ -4,7 +4,7 @@
 //! members is in `set_long`; what combines sets in [`set_algebra`](super::set_algebra).
 
 use super::arguments::integer;
-use super::set_long::{self, Adding, Budget, Picking, Popping, Removing, Scanning, Telling};
+use super::set_long::{self, Adding, Picking, Popping, Removing, Scanning, Telling};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use super::walk::Pattern;
 use crate::keyspace::{Db, Event, Found, Keyspace, ValueType, View, put_error};
@@ -235,6 +235,9 @@ fn sismember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     Ok(Flow::Done)
 }
 
+/// Members that are looked up at once.
+const ASKED_AT_ONCE: usize = 1000;
+
 const SMISMEMBER: CommandSpec = CommandSpec {
     name: "smismember",
     arity: Arity::AtLeast(3),
@@ -255,7 +258,7 @@ fn smismember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(args.at(1));
     let set = source(db, &found)?;
     reply.array(args.len() - 2);
-    if args.len() - 2 <= Budget::AT_ONCE {
+    if args.len() - 2 <= ASKED_AT_ONCE {
         for member in args.from(2) {
             reply.integer(i64::from(set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
         }
@@ -403,11 +406,10 @@ fn spop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.find(key);
     let seed = db.random();
     let Some(set) = source(db, &found)? else {
-        if count.is_some() {
-            reply.set(0)
-        } else {
-            reply.null()
-        };
+        match count {
+            Some(_) => reply.set(0),
+            None => reply.null(),
+        }
         return Ok(Flow::Done);
     };
     let Some(count) = count else {
@@ -496,11 +498,10 @@ fn srandmember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(args.at(1));
     let mut seed = db.random();
     let Some(set) = source(db, &found)? else {
-        if count.is_some() {
-            reply.array(0)
-        } else {
-            reply.null()
-        };
+        match count {
+            Some(_) => reply.array(0),
+            None => reply.null(),
+        }
         return Ok(Flow::Done);
     };
     let Some(count) = count else {
@@ -523,3 +524,6 @@ fn srandmember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let picking = Picking::distinct(set.into_owned(), wanted, seed);
     set_long::run(db, found, args, reply, picking)
 }
+
+#[cfg(test)]
+mod tests;
