@@ -10,6 +10,9 @@
 //! | [`bitfield`] | BITFIELD: integers of any width in a string |
 //! | [`set`] | sets of strings: SADD, SMEMBERS, SPOP ... |
 //! | [`set_algebra`] | sets combined: SINTER, SUNION, SDIFF and their STORE forms |
+//! | [`zset`] | sorted sets, a member at a time: ZADD, ZSCORE, ZRANK ... |
+//! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZPOPMIN, ZREMRANGEBYSCORE ... |
+//! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
@@ -19,6 +22,7 @@
 //! | `long` | the long forms of commands on one or two strings |
 //! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
 //! | `set_long` | the long forms of commands on one set |
+//! | `zset_long` | what commands on sorted sets share, and their long forms |
 //! | `walk` | the long forms of KEYS and SCAN |
 //! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
 //! | [`spec`] | what a row is |
@@ -44,6 +48,10 @@ pub mod string;
 pub mod string_range;
 pub mod syntax;
 mod walk;
+pub mod zset;
+pub mod zset_algebra;
+mod zset_long;
+pub mod zset_range;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -68,6 +76,9 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     bitfield::COMMANDS,
     set::COMMANDS,
     set_algebra::COMMANDS,
+    zset::COMMANDS,
+    zset_range::COMMANDS,
+    zset_algebra::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];

@@ -369,6 +369,8 @@ pub enum Group {
     Server,
     /// Sets.
     Set,
+    /// Sorted sets.
+    SortedSet,
     /// Strings.
     String,
 }
@@ -382,6 +384,7 @@ impl Group {
             Group::Generic => "generic",
             Group::Server => "server",
             Group::Set => "set",
+            Group::SortedSet => "sorted-set",
             Group::String => "string",
         }
     }
@@ -394,6 +397,7 @@ impl Group {
             Group::Generic => Some(AclCategory::Keyspace),
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
+            Group::SortedSet => Some(AclCategory::SortedSet),
             Group::String => Some(AclCategory::String),
         }
     }

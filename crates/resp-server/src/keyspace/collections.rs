@@ -149,6 +149,11 @@ impl Db<'_> {
         Some((collection.expect("the entry names one that is there"), store))
     }
 
+    /// Gives up a large collection that no key has. O(1), it is freed by steps.
+    pub fn discard(&mut self, collection: Box<Collection>) {
+        self.keyspace.discard(collection);
+    }
+
     pub(super) fn large(&self, id: CollectionId) -> &Collection {
         let collection = self.keyspace.databases[self.index].collections.get(id.0).as_deref();
         collection.expect("the entry names one that is there")

@@ -46,6 +46,11 @@ pub(super) struct Place {
     pub(super) head: Head,
 }
 
+/// A key that stays for a long command.
+#[derive(Debug)]
+#[must_use = "what is kept is to be let go"]
+pub struct Kept(pub(super) (usize, u64));
+
 /// What happens to a key's time to live when its value is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
@@ -184,6 +189,24 @@ impl Db<'_> {
         found
     }
 
+    /// Looks a key up whether it has expired or not, for a long command that keeps it.
+    pub fn find_kept<'k>(&self, key: &'k [u8]) -> Found<'k> {
+        let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
+        let place = key.and_then(|key| {
+            let (location, entry) = self.keyspace.store.find_entry(self.map(), &key)?;
+            Some(Place { location, head: Head::decode(&entry) })
+        });
+        Found { key, place, writes: self.keyspace.writes }
+    }
+
+    /// Keeps the value of a key that a long command holds until [`Keyspace::let_go`]: if it expires meanwhile, nobody sees
+    /// it but [`find_kept`](Db::find_kept), and it is not removed.
+    pub fn keep(&mut self, key: &[u8]) -> Kept {
+        let kept = (self.index, self.keyspace.store.key(key).hash());
+        self.keyspace.kept.push(kept);
+        Kept(kept)
+    }
+
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
     /// in its entry are copied only if there was no expiry, or none is to be; those of a blob or a large collection never.
     pub fn set_expiry(&mut self, found: Found<'_>, expires: Option<Millis>) -> Result<bool, CommandError> {
@@ -310,7 +333,9 @@ impl Db<'_> {
 
     /// A random key that has not expired; `None` if there is none. Expired ones that are met are removed.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
-        loop {
+        /// Those that are kept are met again and again.
+        const TRIES_MAX: usize = 10_000;
+        for _ in 0..TRIES_MAX {
             let map = self.map();
             let Keyspace { store, random, .. } = &mut *self.keyspace;
             let location = store.random(map, || Keyspace::next_random(random))?;
@@ -319,6 +344,7 @@ impl Db<'_> {
                 return Some(key);
             }
         }
+        None
     }
 
     /// Visits some keys that have not expired, with what they hold, and returns the next cursor, 0 at the end. A key that is
@@ -378,6 +404,9 @@ impl Db<'_> {
         let head = Head::decode(&entry);
         match head.expires {
             Some(at) if is_past(at, self.keyspace.now) => {
+                if self.keyspace.kept.contains(&(self.index, key.hash())) {
+                    return None;
+                }
                 self.keyspace.remove_expired(self.index, key, location, at, head.apart);
                 None
             }

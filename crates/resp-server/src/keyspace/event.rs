@@ -27,6 +27,30 @@ pub enum Event {
     SunionStore,
     /// A set was set to what a set has and others have not.
     SdiffStore,
+    /// Members of a sorted set were given scores.
+    Zadd,
+    /// A score was changed by a number.
+    Zincr,
+    /// Members were removed from a sorted set.
+    Zrem,
+    /// Ranks were removed from a sorted set.
+    ZremRangeByRank,
+    /// A range of scores was removed from a sorted set.
+    ZremRangeByScore,
+    /// A range of members was removed from a sorted set.
+    ZremRangeByLex,
+    /// Members with the lowest scores were taken from a sorted set.
+    ZpopMin,
+    /// Members with the highest scores were taken from a sorted set.
+    ZpopMax,
+    /// A sorted set was set to a range of another.
+    ZrangeStore,
+    /// A sorted set was set to a union.
+    ZunionStore,
+    /// A sorted set was set to an intersection.
+    ZinterStore,
+    /// A sorted set was set to a difference.
+    ZdiffStore,
     /// The key was removed by a command.
     Del,
     /// The key was given an expiry.
@@ -63,6 +87,18 @@ impl Event {
             Event::SinterStore => "sinterstore",
             Event::SunionStore => "sunionstore",
             Event::SdiffStore => "sdiffstore",
+            Event::Zadd => "zadd",
+            Event::Zincr => "zincr",
+            Event::Zrem => "zrem",
+            Event::ZremRangeByRank => "zremrangebyrank",
+            Event::ZremRangeByScore => "zremrangebyscore",
+            Event::ZremRangeByLex => "zremrangebylex",
+            Event::ZpopMin => "zpopmin",
+            Event::ZpopMax => "zpopmax",
+            Event::ZrangeStore => "zrangestore",
+            Event::ZunionStore => "zunionstore",
+            Event::ZinterStore => "zinterstore",
+            Event::ZdiffStore => "zdiffstore",
             Event::Del => "del",
             Event::Expire => "expire",
             Event::Persist => "persist",

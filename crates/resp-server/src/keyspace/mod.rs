@@ -33,7 +33,7 @@ use crate::types::Limits;
 
 use collections::{Discarded, Table};
 pub use collections::{Reader, View};
-pub use db::{Db, Found, Ttl};
+pub use db::{Db, Found, Kept, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
@@ -81,6 +81,8 @@ pub struct Keyspace {
     walks_begun: u64,
     /// Large collections that are done with.
     discarded: Discarded,
+    /// Databases and hashes of keys that long commands keep, few or none.
+    kept: Vec<(usize, u64)>,
 }
 
 /// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
@@ -143,6 +145,7 @@ impl Keyspace {
             expire_next: 0,
             walks: Vec::new(),
             walks_begun: 0,
+            kept: Vec::new(),
             discarded: Discarded::default(),
         }
     }
@@ -283,6 +286,12 @@ impl Keyspace {
                 self.discard(collection);
             }
         }
+    }
+
+    /// Lets a key go that was [kept](Db::keep).
+    pub fn let_go(&mut self, kept: Kept) {
+        let at = self.kept.iter().position(|&other| other == kept.0).expect("what is kept is let go once");
+        self.kept.swap_remove(at);
     }
 
     /// The next of a sequence of random numbers (SplitMix64).

@@ -82,6 +82,11 @@ impl Reply {
         Reply::default()
     }
 
+    /// An empty reply in a protocol.
+    pub fn speaking(protocol: Protocol) -> Reply {
+        Reply { protocol, ..Reply::default() }
+    }
+
     /// Bytes that wait to be sent.
     pub fn len(&self) -> usize {
         self.queued_bytes + self.tail.len()

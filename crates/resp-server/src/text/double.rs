@@ -76,6 +76,59 @@ fn round_long_decimal(digits: &Digits<'_>) -> f64 {
     format!("{text}e{exponent}").parse().expect("digits and an exponent are a decimal")
 }
 
+/// Reads what stands at the beginning or the end of a range of scores: as C's `strtod` on a C string, blanks in front and all. So
+/// nothing at all is 0, and what is too large or too small is infinite or 0. `None`: it is NaN, or something follows the number.
+pub fn parse_bound(text: &[u8]) -> Option<f64> {
+    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
+    let number = &text[text.iter().take_while(|&&byte| super::is_space(byte)).count()..];
+    match parse_f64(number) {
+        Some(value) => Some(value),
+        None if text.is_empty() => Some(0.0),
+        None => {
+            let number = scan(number)?;
+            // It is a number, and out of range.
+            let is_large = match number.magnitude {
+                Magnitude::Infinity => true,
+                Magnitude::Decimal(digits) | Magnitude::Hex(digits) => {
+                    digits.exponent().saturating_add(digits.len() as i64) > 0
+                }
+            };
+            let magnitude = if is_large { f64::INFINITY } else { 0.0 };
+            Some(if number.negative { -magnitude } else { magnitude })
+        }
+    }
+}
+
+/// A float with 17 digits, as `printf("%.17g")` writes it: scores in ZSCAN.
+pub fn seventeen_digits(value: f64) -> String {
+    const DIGITS: i32 = 17;
+    if !value.is_finite() || value == 0.0 {
+        return DoubleText::new(value).escape_ascii().to_string();
+    }
+    // One digit, a point, 16 digits, the exponent.
+    let text = format!("{value:.16e}");
+    let (mantissa, exponent) = text.split_once('e').expect("that is its form");
+    let exponent: i32 = exponent.parse().expect("that is its form");
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let digits: String = mantissa.chars().filter(|&digit| digit != '.').collect();
+    let digits = digits.trim_end_matches('0');
+    let point = (exponent + 1).max(0) as usize;
+    if !(-4..DIGITS).contains(&exponent) {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        let exponent_sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{sign}{first}{dot}{rest}e{exponent_sign}{:02}", exponent.abs());
+    }
+    if exponent < 0 {
+        return format!("{sign}0.{:0>width$}", digits, width = digits.len() + (-exponent - 1) as usize);
+    }
+    if digits.len() <= point {
+        return format!("{sign}{digits:0<point$}");
+    }
+    let (whole, fraction) = digits.split_at(point);
+    format!("{sign}{whole}.{fraction}")
+}
+
 /// The longest text: sign, 17 digits, 7 zeros.
 const TEXT_MAX: usize = 25;
 
@@ -413,6 +466,45 @@ mod tests {
             if text.parse::<f64>().is_err() && !text.contains(['x', 'X']) {
                 prop_assert_eq!(parse_f64(text.as_bytes()), None);
             }
+        }
+    }
+
+    #[test]
+    fn bounds_are_read_as_strtod_reads_them() {
+        for (text, value) in [
+            ("", Some(0.0)),
+            ("5", Some(5.0)),
+            (" \t5", Some(5.0)),
+            ("+inf", Some(f64::INFINITY)),
+            ("-1e999", Some(f64::NEG_INFINITY)),
+            ("1e-999", Some(0.0)),
+            ("0x10", Some(16.0)),
+            ("5\0x", Some(5.0)),
+            (" ", None),
+            ("5 ", None),
+            ("nan", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_bound(text.as_bytes()), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn seventeen_digits_are_those_of_printf() {
+        for (value, text) in [
+            (0.1, "0.10000000000000001"),
+            (3.0, "3"),
+            (-2.5, "-2.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1.5e300, "1.5000000000000001e+300"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (120.0, "120"),
+            (f64::INFINITY, "inf"),
+            (-0.0, "-0"),
+        ] {
+            assert_eq!(seventeen_digits(value), text);
         }
     }
 }

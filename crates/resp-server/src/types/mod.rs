@@ -15,7 +15,9 @@
 
 pub mod name;
 pub mod packed;
+pub mod ranked;
 pub mod set;
+pub mod zset;
 
 use std::fmt::Debug;
 
@@ -80,18 +82,22 @@ pub trait Large: Debug {
 pub enum Collection {
     /// A set.
     Set(set::Set),
+    /// A sorted set.
+    SortedSet(zset::SortedSet),
 }
 
 impl Collection {
     fn form(&self) -> &dyn Large {
         match self {
             Collection::Set(set) => set,
+            Collection::SortedSet(set) => set,
         }
     }
 
     fn form_mut(&mut self) -> &mut dyn Large {
         match self {
             Collection::Set(set) => set,
+            Collection::SortedSet(set) => set,
         }
     }
 }

@@ -583,7 +583,6 @@ impl Collection {
     /// # Panics
     /// When it is something else.
     pub fn set(&self) -> &Set {
-        #[allow(unreachable_patterns)] // as long as there are only sets
         match self {
             Collection::Set(set) => set,
             _ => unreachable!("the type of the key has been checked"),
@@ -592,7 +591,6 @@ impl Collection {
 
     /// The same, to be changed.
     pub fn set_mut(&mut self) -> &mut Set {
-        #[allow(unreachable_patterns)]
         match self {
             Collection::Set(set) => set,
             _ => unreachable!("the type of the key has been checked"),

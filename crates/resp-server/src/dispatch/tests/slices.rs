@@ -18,6 +18,8 @@ use super::{OK, OOM, at_second, peer};
 mod sets;
 /// Long commands on strings.
 mod strings;
+/// Long commands on sorted sets.
+mod zset;
 
 /// A server and what its connections have under way.
 struct Clients {
