@@ -72,8 +72,8 @@ const SADD: CommandSpec = CommandSpec {
 fn sadd(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.find(args.at(1));
     let adding = match source(db, &found)? {
-        // Nothing would change.
-        Some(set) if args.len() == 3 && set.contains(db.store(), args.at(2)) => {
+        // Nothing would change: no need to copy it.
+        Some(set @ Source::Packed(_)) if args.len() == 3 && set.contains(db.store(), args.at(2)) => {
             reply.integer(0);
             return Ok(Flow::Done);
         }

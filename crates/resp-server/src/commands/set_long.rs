@@ -30,6 +30,8 @@ pub(super) struct Budget(usize);
 impl Budget {
     /// What a member costs beside its bytes: a look-up takes some 0.1 to 0.4 us.
     const MEMBER: usize = 64;
+    /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
+    const CHOICE: usize = 256;
 
     /// For a handler: some 1,000 members.
     pub(super) fn at_once(db: &Db<'_>) -> Budget {
@@ -517,7 +519,7 @@ impl Step for Picking {
             }
             match way {
                 Way::WithRepeats(left) => {
-                    budget.spend(reply_random(db.store(), set, seed, reply));
+                    budget.spend(Budget::CHOICE + reply_random(db.store(), set, seed, reply));
                     *left -= 1;
                 }
                 Way::Distinct(left, picked) => {
@@ -528,7 +530,7 @@ impl Step for Picking {
                         reply.bulk(member);
                         *left -= 1;
                     }
-                    budget.spend(member.len());
+                    budget.spend(Budget::CHOICE + member.len());
                 }
                 Way::Through(choice, cursor) => {
                     *cursor = set.scan(db.store(), *cursor, |member| {
