@@ -11,7 +11,8 @@
 //! | [`set`] | sets of strings: SADD, SMEMBERS, SPOP ... |
 //! | [`set_algebra`] | sets combined: SINTER, SUNION, SDIFF and their STORE forms |
 //! | [`zset`] | sorted sets, a member at a time: ZADD, ZSCORE, ZRANK ... |
-//! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZPOPMIN, ZREMRANGEBYSCORE ... |
+//! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZREMRANGEBYSCORE ... |
+//! | [`zset_pop`] | sorted sets from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
 //! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
@@ -51,6 +52,7 @@ mod walk;
 pub mod zset;
 pub mod zset_algebra;
 mod zset_long;
+pub mod zset_pop;
 pub mod zset_range;
 
 #[cfg(test)]
@@ -78,6 +80,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     set_algebra::COMMANDS,
     zset::COMMANDS,
     zset_range::COMMANDS,
+    zset_pop::COMMANDS,
     zset_algebra::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,

@@ -615,12 +615,6 @@ impl SortedSet {
         visited
     }
 
-    /// A member by its rank, chosen by whoever calls, and its score.
-    pub fn at(&self, store: &Store, rank: u64) -> Option<(Vec<u8>, f64)> {
-        let (item, _) = self.ranks.get(rank)?;
-        Some((self.with_member(store, *item, <[u8]>::to_vec), item.score))
-    }
-
     /// Goes on to copy this set to `target`, which is new or has got what earlier calls copied, about `bytes` of it; whether there
     /// is more.
     ///
