@@ -13,8 +13,10 @@
 //!
 //! The forms know no protocol, no databases and no clock; what they take from the store they are handed with each call.
 
+pub mod list;
 pub mod name;
 pub mod packed;
+pub mod ranked;
 pub mod set;
 
 use std::fmt::Debug;
@@ -80,18 +82,32 @@ pub trait Large: Debug {
 pub enum Collection {
     /// A set.
     Set(set::Set),
+    /// A list.
+    List(list::List),
 }
 
 impl Collection {
+    /// The list that it is.
+    pub fn as_list(&self) -> Option<&list::List> {
+        if let Collection::List(list) = self { Some(list) } else { None }
+    }
+
+    /// The list that it is, to change it.
+    pub fn as_list_mut(&mut self) -> Option<&mut list::List> {
+        if let Collection::List(list) = self { Some(list) } else { None }
+    }
+
     fn form(&self) -> &dyn Large {
         match self {
             Collection::Set(set) => set,
+            Collection::List(list) => list,
         }
     }
 
     fn form_mut(&mut self) -> &mut dyn Large {
         match self {
             Collection::Set(set) => set,
+            Collection::List(list) => list,
         }
     }
 }
