@@ -246,7 +246,8 @@ impl List {
         end: End,
         elements: impl Iterator<Item = Element<'a>> + Clone,
     ) -> Result<(), PutError> {
-        let (bytes, count) = elements.clone().fold((0, 0), |(bytes, count), element| (bytes + element.len(), count + 1));
+        let (bytes, count) =
+            elements.clone().fold((0, 0), |(bytes, count), element| (bytes + element.len(), count + 1));
         let before = self.len();
         self.grow(max_listpack_size, bytes, count, |list| {
             for element in elements {

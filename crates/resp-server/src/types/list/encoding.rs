@@ -124,7 +124,9 @@ mod tests {
     #[test]
     fn the_limit_is_bytes_below_zero_and_elements_above() {
         let grown = |size, bytes, count| Encoding::Listpack.grown(size, bytes, count) == Encoding::Quicklist;
-        for (size, bytes) in [(-1, 4096), (-2, 8192), (-3, 16_384), (-4, 32_768), (-5, 65_536), (-6, 65_536), (i64::MIN, 65_536)] {
+        for (size, bytes) in
+            [(-1, 4096), (-2, 8192), (-3, 16_384), (-4, 32_768), (-5, 65_536), (-6, 65_536), (i64::MIN, 65_536)]
+        {
             assert!(!grown(size, bytes, 1_000_000) && grown(size, bytes + 1, 1), "{size}");
         }
         for (size, count) in [(0, 1), (1, 1), (2, 2), (128, 128)] {

@@ -451,7 +451,12 @@ impl Node {
     ///
     /// # Errors
     /// When there is no memory. Nothing has changed then.
-    pub(super) fn make_room(&mut self, store: &mut Store, end: End, len: usize) -> Result<Option<&mut Block>, PutError> {
+    pub(super) fn make_room(
+        &mut self,
+        store: &mut Store,
+        end: End,
+        len: usize,
+    ) -> Result<Option<&mut Block>, PutError> {
         let Node::Block(block) = self else {
             return Ok(None);
         };
