@@ -344,3 +344,6 @@ fn lrange(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     }
     Ok(Flow::Done)
 }
+
+#[cfg(test)]
+mod tests;

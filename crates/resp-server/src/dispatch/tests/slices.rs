@@ -16,6 +16,8 @@ use super::{OK, OOM, at_second, peer};
 
 /// Long commands on sets.
 mod sets;
+/// Long commands on lists.
+mod lists;
 /// Long commands on strings.
 mod strings;
 
