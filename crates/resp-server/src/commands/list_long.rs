@@ -1,18 +1,21 @@
 //! The long forms of pushes, pops and LRANGE: very many elements, or long ones, a slice at a time.
 //!
-//! They hold their keys, so that nobody sees a list half changed, and a list that is held stays where it is.
+//! They hold their keys, so that nobody sees a list half changed. A list that is held to be written stays where it is; one that is
+//! read may expire, and is read to its end apart from its key.
 //!
 //! * Pushes to a list that is large already change it in place, and take back what they have pushed if there is no memory for the
 //!   rest. To a short list, or to none, a large one is built apart and put at the end.
 //! * Pops and LRANGE reply with the count first and then with the elements as they come to them: they cannot fail.
+
+use std::ops::Range;
 
 use super::list_form::{
     ELEMENTS_AT_ONCE, ListView, as_element, held, note_pop, pop_some, push_event, reply_some, view,
 };
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, ValueType, put_error};
-use crate::proto::{Args, CommandError, Reply, Value};
+use crate::keyspace::{Db, Found, ReaderOfOne, ValueType, put_error};
+use crate::proto::{Args, CommandError, Value};
 use crate::types::list::packed::PackedList;
 use crate::types::list::{End, List};
 use crate::types::{Collection, Large as _};
@@ -187,9 +190,18 @@ impl Sliced for PopMany {
 #[derive(Debug)]
 pub(super) struct ReadMany {
     /// The index to go on with.
-    pub(super) next: u64,
+    next: u64,
     /// The first index behind the range.
-    pub(super) end: u64,
+    end: u64,
+    /// `None` once it has ended.
+    reader: Option<ReaderOfOne>,
+}
+
+impl ReadMany {
+    /// Goes on with these elements of the large list that was found.
+    pub(super) fn new(db: &mut Db<'_>, found: &Found<'_>, range: Range<u64>) -> ReadMany {
+        ReadMany { next: range.start, end: range.end, reader: Some(db.begin_reading_one(found)) }
+    }
 }
 
 impl Sliced for ReadMany {
@@ -198,12 +210,16 @@ impl Sliced for ReadMany {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        let reply: &mut Reply = slice.reply;
-        let db = &mut slice.engine.keyspace.db(slice.db);
-        let slice_bytes = db.slice_bytes();
-        let found = db.find_held(slice.args.at(1));
-        let (list, _) = held(db, &found);
-        self.next += reply_some(reply, list.forward(self.next), self.end - self.next, slice_bytes);
+        let db = &slice.engine.keyspace.db(slice.db);
+        let reader = self.reader.as_ref().expect("it has not ended");
+        let list = db.read_on(slice.args.at(1), reader).as_list().expect("it is the same list");
+        self.next += reply_some(slice.reply, list.forward(self.next), self.end - self.next, db.slice_bytes());
         Ok(if self.next < self.end { Progress::More } else { Progress::Done })
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        if let Some(of_one) = self.reader.take() {
+            engine.keyspace.end_reading(of_one.reader);
+        }
     }
 }

@@ -10,11 +10,11 @@ use super::list_long::NODES_PER_SLICE;
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Event, put_error};
+use crate::keyspace::{Db, Event, ReaderOfOne, put_error};
 use crate::proto::{Args, CommandError, Reply, Value};
 use crate::types::Large as _;
 use crate::types::list::packed::PackedList;
-use crate::types::list::{Element, End};
+use crate::types::list::{Element, End, List};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[&LPOS, &LINSERT, &LREM, &LTRIM];
@@ -66,9 +66,10 @@ fn lpos(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
                 End::Tail => search.step(elements.rev(), list.len(), pivot, u64::MAX),
             }
         }
-        ListView::Large(_) => search.step_in(&list, pivot, slice_bytes),
+        ListView::Large(list) => search.step_in(list, pivot, slice_bytes),
     };
     if !is_done {
+        search.reader = Some(db.begin_reading_one(&found));
         return Ok(Flow::Sliced(Box::new(search)));
     }
     search.finish(reply);
@@ -90,6 +91,8 @@ struct Search {
     /// The indexes found, as they will be replied.
     found: Reply,
     matches: u64,
+    /// From when it goes on in slices to its end.
+    reader: Option<ReaderOfOne>,
 }
 
 impl Search {
@@ -125,12 +128,12 @@ impl Search {
             left: if left == 0 { u64::MAX } else { left },
             found: Reply::new(),
             matches: 0,
+            reader: None,
         })
     }
 
     /// Goes on over a list; whether the search has ended.
-    fn step_in(&mut self, list: &ListView<'_>, pivot: &[u8], bytes: u64) -> bool {
-        let ListView::Large(list) = list else { unreachable!("a held list stays as it is") };
+    fn step_in(&mut self, list: &List, pivot: &[u8], bytes: u64) -> bool {
         let len = list.len();
         match self.from {
             End::Head => self.step(list.forward(self.seen), len, pivot, bytes),
@@ -185,11 +188,11 @@ impl Sliced for Search {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        let db = &mut slice.engine.keyspace.db(slice.db);
-        let found = db.find_held(slice.args.at(1));
-        let slice_bytes = db.slice_bytes() as u64;
-        let list = view(db, &found)?.expect("a held list is there");
-        let is_done = self.step_in(&list, slice.args.at(2), slice_bytes);
+        let db = &slice.engine.keyspace.db(slice.db);
+        let reader = self.reader.take().expect("it has not ended");
+        let list = db.read_on(slice.args.at(1), &reader).as_list().expect("it is the same list");
+        let is_done = self.step_in(list, slice.args.at(2), db.slice_bytes() as u64);
+        self.reader = Some(reader);
         self.found.seal(SEGMENT);
         if !is_done {
             return Ok(Progress::More);
@@ -200,6 +203,9 @@ impl Sliced for Search {
 
     fn end(&mut self, engine: &mut Engine) {
         engine.discard(std::mem::take(&mut self.found));
+        if let Some(of_one) = self.reader.take() {
+            engine.keyspace.end_reading(of_one.reader);
+        }
     }
 }
 

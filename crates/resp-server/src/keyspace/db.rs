@@ -172,7 +172,7 @@ impl Db<'_> {
         Found { key, place, writes: self.keyspace.writes }
     }
 
-    /// Looks a key up for a task that holds it and has found it before: it does not expire before the task ends.
+    /// Looks a key up for a task that holds it to write it and has found it before: it does not expire before the task ends.
     pub fn find_held<'k>(&self, key: &'k [u8]) -> Found<'k> {
         let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
         let entry = key.and_then(|key| self.keyspace.store.find_entry(self.map(), &key));

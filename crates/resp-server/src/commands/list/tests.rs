@@ -55,12 +55,12 @@ fn step(keyspace: &mut Keyspace, model: &mut Model, random: &mut Random, len_max
     let place = usize::try_from(if index < 0 { index + len as i64 } else { index }).ok().filter(|&at| at < len);
     let element = random.element(len_max);
     let index_text = index.to_string();
-    let side = |left, right| if is_head { left } else { right };
+    let side = |left: &'static str, right: &'static str| if is_head { left } else { right }.as_bytes();
     let mut ask = |words: &[&[u8]]| ask_words(keyspace, words, &mut Reply::new());
     match random.below(12) {
         0..3 => {
             let elements: Vec<Vec<u8>> = (0..1 + random.below(3)).map(|_| random.element(len_max)).collect();
-            let mut words = vec![&side("LPUSH", "RPUSH").as_bytes()[..], b"l"];
+            let mut words = vec![side("LPUSH", "RPUSH"), b"l"];
             words.extend(elements.iter().map(|element| &element[..]));
             assert_eq!(ask(&words), format!(":{}", len + elements.len()));
             for element in elements {
@@ -69,7 +69,7 @@ fn step(keyspace: &mut Keyspace, model: &mut Model, random: &mut Random, len_max
         }
         3 => {
             let expected = if is_head { model.pop_front() } else { model.pop_back() };
-            assert_eq!(ask(&[side(b"LPOP", b"RPOP"), b"l"]), bulk(expected.as_ref()).trim_end());
+            assert_eq!(ask(&[side("LPOP", "RPOP"), b"l"]), bulk(expected.as_ref()).trim_end());
         }
         4 if random.below(4) == 0 => {
             let count = random.below(len + 3);
@@ -79,8 +79,9 @@ fn step(keyspace: &mut Keyspace, model: &mut Model, random: &mut Random, len_max
             {
                 taken.push(element);
             }
-            let expected = if len == 0 { "*-1".to_owned() } else { format!("*{} {}", taken.len(), array(taken.iter())) };
-            let reply = ask(&[side(b"LPOP", b"RPOP"), b"l", count.to_string().as_bytes()]);
+            let expected =
+                if len == 0 { "*-1".to_owned() } else { format!("*{} {}", taken.len(), array(taken.iter())) };
+            let reply = ask(&[side("LPOP", "RPOP"), b"l", count.to_string().as_bytes()]);
             assert_eq!(reply, expected.trim_end());
         }
         5 => {
@@ -98,7 +99,7 @@ fn step(keyspace: &mut Keyspace, model: &mut Model, random: &mut Random, len_max
         }
         8 | 9 => {
             let pivot = random.element(20);
-            let reply = ask(&[b"LINSERT", b"l", side(&b"BEFORE"[..], b"AFTER"), &pivot, &element]);
+            let reply = ask(&[b"LINSERT", b"l", side("BEFORE", "AFTER"), &pivot, &element]);
             match model.iter().position(|other| *other == pivot) {
                 Some(at) => {
                     model.insert(at + usize::from(!is_head), element);
@@ -110,7 +111,8 @@ fn step(keyspace: &mut Keyspace, model: &mut Model, random: &mut Random, len_max
         10 if random.below(3) == 0 => {
             let element = random.element(20);
             let max = 1 + random.below(4);
-            let reply = ask(&[b"LREM", b"l", side(max.to_string(), format!("-{max}")).as_bytes(), &element]);
+            let count = if is_head { max.to_string() } else { format!("-{max}") };
+            let reply = ask(&[b"LREM", b"l", count.as_bytes(), &element]);
             let mut equal: Vec<usize> = (0..len).filter(|&at| model[at] == element).collect();
             if !is_head {
                 equal.reverse();
