@@ -16,6 +16,11 @@
 //! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
+//! | [`list`] | lists: pushing, popping, reading by index |
+//! | [`list_move`] | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
+//! | [`list_search`] | elements by value, and the middle of a list: LPOS, LINSERT, LREM, LTRIM |
+//! | `list_form` | lists in either form, as their commands see them |
+//! | `list_long` | the long forms of pushes, pops and LRANGE |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
@@ -37,6 +42,11 @@ pub mod connection;
 pub mod expire;
 pub mod generic;
 pub mod latency;
+pub mod list;
+mod list_form;
+mod list_long;
+pub mod list_move;
+pub mod list_search;
 mod long;
 mod many;
 pub mod server;
@@ -82,6 +92,9 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     zset_range::COMMANDS,
     zset_pop::COMMANDS,
     zset_algebra::COMMANDS,
+    list::COMMANDS,
+    list_search::COMMANDS,
+    list_move::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];

@@ -42,6 +42,8 @@ pub enum Large {
     None,
     /// This one.
     At(usize),
+    /// This one, and all behind it.
+    From(usize),
     /// This one, and every second one behind it.
     EverySecondFrom(usize),
 }
@@ -52,6 +54,7 @@ impl Large {
         match self {
             Large::None => false,
             Large::At(at) => index == at,
+            Large::From(first) => index >= first,
             Large::EverySecondFrom(first) => index >= first && (index - first).is_multiple_of(2),
         }
     }
@@ -365,6 +368,8 @@ pub enum Group {
     Connection,
     /// Any key.
     Generic,
+    /// Lists.
+    List,
     /// The server itself.
     Server,
     /// Sets.
@@ -382,6 +387,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
+            Group::List => "list",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -395,6 +401,7 @@ impl Group {
             Group::Bitmap => Some(AclCategory::Bitmap),
             Group::Connection => Some(AclCategory::Connection),
             Group::Generic => Some(AclCategory::Keyspace),
+            Group::List => Some(AclCategory::List),
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

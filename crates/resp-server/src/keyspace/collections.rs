@@ -45,6 +45,15 @@ pub(super) struct Discarded {
 #[must_use = "a reader that was begun must be ended"]
 pub struct Reader(u64);
 
+/// A [`Reader`] of one large collection.
+#[derive(Debug)]
+pub struct ReaderOfOne {
+    /// To be ended.
+    pub reader: Reader,
+    /// Where the collection is: it stays there for as long as it lives.
+    address: usize,
+}
+
 /// A collection where it lies.
 #[derive(Debug)]
 pub enum View<'a> {
@@ -132,6 +141,26 @@ impl Db<'_> {
             self.keyspace.release(self.index, Some(Apart::Collection(id)));
         }
         outcome
+    }
+
+    /// [`begin_reading`](Db::begin_reading) for one large collection, which was found.
+    ///
+    /// # Panics
+    /// When there is none, or a packed one.
+    pub fn begin_reading_one(&mut self, found: &Found<'_>) -> ReaderOfOne {
+        let address = std::ptr::from_ref(self.large(found.collection().expect("a large collection was found"))).addr();
+        ReaderOfOne { reader: self.begin_reading(), address }
+    }
+
+    /// What a reader that holds the key reads: the collection at the key, or the same one apart from it if the key has expired
+    /// and was removed. O(1), or O(discarded collections).
+    pub fn read_on(&self, key: &[u8], reader: &ReaderOfOne) -> &Collection {
+        if let Some(id) = self.find_held(key).collection() {
+            return self.large(id);
+        }
+        let mut discarded = self.keyspace.discarded.single.iter().rev().map(|(_, collection)| &**collection);
+        let same = discarded.find(|&collection| std::ptr::from_ref(collection).addr() == reader.address);
+        same.expect("what is discarded is not freed while it is read")
     }
 
     /// [`Keyspace::begin_reading`].

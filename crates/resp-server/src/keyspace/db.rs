@@ -177,6 +177,14 @@ impl Db<'_> {
         Found { key, place, writes: self.keyspace.writes }
     }
 
+    /// Looks a key up for a task that holds it to write it and has found it before: it does not expire before the task ends.
+    pub fn find_held<'k>(&self, key: &'k [u8]) -> Found<'k> {
+        let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
+        let entry = key.and_then(|key| self.keyspace.store.find_entry(self.map(), &key));
+        let place = entry.map(|(location, entry)| Place { location, head: Head::decode(&entry) });
+        Found { key, place, writes: self.keyspace.writes }
+    }
+
     /// Looks a key up for a command that reads it: [`find`](Db::find), counted as a hit or a miss.
     #[inline]
     pub fn read<'k>(&mut self, key: &'k [u8]) -> Found<'k> {

@@ -51,6 +51,22 @@ pub enum Event {
     ZinterStore,
     /// A sorted set was set to a difference.
     ZdiffStore,
+    /// Elements were put at the head of a list.
+    LPush,
+    /// Elements were put at the tail of a list.
+    RPush,
+    /// Elements were taken off the head of a list.
+    LPop,
+    /// Elements were taken off the tail of a list.
+    RPop,
+    /// An element of a list was replaced.
+    LSet,
+    /// An element was put into a list.
+    LInsert,
+    /// Elements of a list were removed by their value.
+    LRem,
+    /// A list was cut to a range.
+    LTrim,
     /// The key was removed by a command.
     Del,
     /// The key was given an expiry.
@@ -99,6 +115,14 @@ impl Event {
             Event::ZunionStore => "zunionstore",
             Event::ZinterStore => "zinterstore",
             Event::ZdiffStore => "zdiffstore",
+            Event::LPush => "lpush",
+            Event::RPush => "rpush",
+            Event::LPop => "lpop",
+            Event::RPop => "rpop",
+            Event::LSet => "lset",
+            Event::LInsert => "linsert",
+            Event::LRem => "lrem",
+            Event::LTrim => "ltrim",
             Event::Del => "del",
             Event::Expire => "expire",
             Event::Persist => "persist",

@@ -13,6 +13,7 @@
 //!
 //! The forms know no protocol, no databases and no clock; what they take from the store they are handed with each call.
 
+pub mod list;
 pub mod name;
 pub mod packed;
 pub mod ranked;
@@ -84,13 +85,26 @@ pub enum Collection {
     Set(set::Set),
     /// A sorted set.
     SortedSet(zset::SortedSet),
+    /// A list.
+    List(list::List),
 }
 
 impl Collection {
+    /// The list that it is.
+    pub fn as_list(&self) -> Option<&list::List> {
+        if let Collection::List(list) = self { Some(list) } else { None }
+    }
+
+    /// The list that it is, to change it.
+    pub fn as_list_mut(&mut self) -> Option<&mut list::List> {
+        if let Collection::List(list) = self { Some(list) } else { None }
+    }
+
     fn form(&self) -> &dyn Large {
         match self {
             Collection::Set(set) => set,
             Collection::SortedSet(set) => set,
+            Collection::List(list) => list,
         }
     }
 
@@ -98,6 +112,7 @@ impl Collection {
         match self {
             Collection::Set(set) => set,
             Collection::SortedSet(set) => set,
+            Collection::List(list) => list,
         }
     }
 }
