@@ -32,10 +32,8 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 use crate::types::Limits;
 
 use collections::{Discarded, Table};
-pub use collections::{Reader, View};
-pub use db::{Db, Found, Kept, Ttl};
 pub use collections::{Reader, ReaderOfOne, View};
-pub use db::{Db, Found, Ttl};
+pub use db::{Db, Found, Kept, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
