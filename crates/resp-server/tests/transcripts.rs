@@ -11,9 +11,10 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::time::Duration;
 
-use resp_server::dispatch::execute;
+use resp_server::dispatch::{Pause, execute, serve_parked};
+use resp_server::engine::tasks::OwnedRequest;
 use resp_server::engine::{ClientId, Engine, Now, Peer, Settings};
-use resp_server::proto::{Batch, Parser, Reply};
+use resp_server::proto::{Batch, Parser};
 use test_support::play::Against;
 use test_support::{Act, Transcript, play};
 
@@ -28,6 +29,8 @@ struct Connection {
     id: ClientId,
     /// What was answered and not handed out yet.
     answered: Vec<u8>,
+    /// A request that is long, or that waits.
+    under_way: Option<OwnedRequest>,
 }
 
 impl Server {
@@ -49,12 +52,14 @@ impl Server {
                     let addr = format!("127.0.0.1:{}", 50_000 + self.clients.len());
                     let peer = Peer { addr, laddr: "127.0.0.1:6379".to_string(), fd: 8, unix: false };
                     let id = self.engine.connect(peer).map_err(|_| "the engine refuses the client")?;
-                    self.clients.insert(connection.to_string(), Connection { id, answered: Vec::new() });
+                    self.clients
+                        .insert(connection.to_string(), Connection { id, answered: Vec::new(), under_way: None });
                 }
-                self.execute(connection, bytes)?;
+                self.send(connection, bytes)?;
                 Ok(Vec::new())
             }
             Act::Receive { connection, .. } => {
+                self.go_on(connection);
                 let client = self.clients.get_mut(connection).ok_or("an unknown connection")?;
                 Ok(std::mem::take(&mut client.answered))
             }
@@ -65,20 +70,39 @@ impl Server {
         }
     }
 
-    fn execute(&mut self, connection: &str, bytes: &[u8]) -> Result<(), String> {
+    fn send(&mut self, connection: &str, bytes: &[u8]) -> Result<(), String> {
         let client = self.clients.get_mut(connection).unwrap();
-        let (mut bytes, mut batch, mut reply) = (bytes.to_vec(), Batch::new(), Reply::new());
+        let (mut bytes, mut batch) = (bytes.to_vec(), Batch::new());
         let limits = self.engine.limits(client.id);
         let taken = Parser::new().parse(&mut bytes, &mut batch, 1, &limits).map_err(|error| format!("{error:?}"))?;
         assert_eq!((taken, batch.len()), (bytes.len(), 1), "a transcript sends whole requests");
-        execute(&mut self.engine, client.id, &batch, 0, &bytes, &mut reply);
-        while !reply.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let (count, len) = reply.io_slices(&mut slices, usize::MAX);
-            slices[..count].iter().for_each(|slice| client.answered.extend_from_slice(slice));
-            reply.advance(len);
-        }
+        assert!(client.under_way.is_none(), "a client waits for its reply before it goes on");
+        client.under_way = Some(OwnedRequest { bytes, batch, index: 0 });
+        self.go_on(connection);
         Ok(())
+    }
+
+    /// Does what the connection's task would do: takes what is in the outbox, and goes on with the request as far as it can.
+    fn go_on(&mut self, connection: &str) {
+        let Some(client) = self.clients.get_mut(connection) else { return };
+        loop {
+            let mut reply = self.engine.outbox.take(client.id).unwrap_or_default();
+            let mut pause = None;
+            if let Some(request) = client.under_way.take_if(|_| !self.engine.is_parked(client.id)) {
+                let executed = execute(&mut self.engine, client.id, &request.batch, 0, &request.bytes, &mut reply);
+                pause = executed.pause;
+                client.under_way = pause.map(|_| request);
+            }
+            while !reply.is_empty() {
+                let mut slices = [IoSlice::new(&[]); 64];
+                let (count, len) = reply.io_slices(&mut slices, usize::MAX);
+                slices[..count].iter().for_each(|slice| client.answered.extend_from_slice(slice));
+                reply.advance(len);
+            }
+            if pause != Some(Pause::Slice) {
+                return;
+            }
+        }
     }
 
     fn advance(&mut self, by: Duration) {
@@ -89,6 +113,7 @@ impl Server {
         // Enough rounds for what little a transcript leaves to the jobs.
         for _ in 0..100 {
             self.engine.run_jobs(true);
+            serve_parked(&mut self.engine);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
 };
 use crate::engine::client::is_plain;
+use crate::engine::parked::Unblock;
 use crate::engine::tasks::Holding;
 use crate::engine::{ClientId, Engine, Progress, REDIS_VERSION, Slice, Sliced};
 use crate::keyspace::Db;
@@ -268,6 +269,7 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_LIST,
         &CLIENT_NO_EVICT,
         &CLIENT_NO_TOUCH,
+        &CLIENT_UNBLOCK,
         &CLIENT_HELP,
     ]),
     doc: Doc {
@@ -557,6 +559,36 @@ fn client_no_touch(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
     Ok(Flow::Done)
 }
 
+const CLIENT_UNBLOCK: CommandSpec = CommandSpec {
+    name: "unblock",
+    arity: AtLeast(3),
+    flags: &[Admin, Noscript, Loading, Stale, Sentinel],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(client_unblock),
+    doc: Doc {
+        summary: "Ends the wait of a connection that is blocked.",
+        since: "5.0.0",
+        complexity: "O(log N) in the number of blocked connections, for each key that it waits for",
+        syntax: "client-id [TIMEOUT | ERROR]",
+        ..Doc::of(Group::Connection)
+    },
+};
+
+fn client_unblock(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let how = if args.len() != 4 || args.is(3, "timeout") {
+        Unblock::Timeout
+    } else if args.is(3, "error") {
+        Unblock::Error
+    } else {
+        return Err(CommandError::text_static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    };
+    let id = parse_i64(args.at(2)).ok_or(CommandError::NotAnInteger)?;
+    let unblocked = u64::try_from(id).is_ok_and(|id| context.engine.unblock(ClientId(id), how));
+    reply.integer(i64::from(unblocked));
+    Ok(Flow::Done)
+}
+
 fn on_or_off(args: &Args<'_>) -> Result<bool, CommandError> {
     match (args.is(2, "ON"), args.is(2, "OFF")) {
         (true, _) => Ok(true),
@@ -596,6 +628,8 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    Tell which library the client uses.",
             "SETNAME <name>",
             "    Name the connection.",
+            "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+            "    End the wait of a connection, as if its time were up or with an error.",
         ],
     );
     Ok(Flow::Done)

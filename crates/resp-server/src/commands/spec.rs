@@ -2,7 +2,7 @@
 //!
 //! A family's file declares a `const` row directly above its function and lists it in `COMMANDS` at its top.
 
-use crate::engine::{ClientId, Engine, Sliced};
+use crate::engine::{ClientId, Engine, Sliced, Wait};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
@@ -144,6 +144,8 @@ pub enum Flow {
     Close,
     /// It is long and has only begun: slices carry it out.
     Sliced(Box<dyn Sliced>),
+    /// It has found nothing, changed nothing and written nothing: it is run again when a key that it waits for is ready.
+    Park(Wait),
 }
 
 /// What is true of a command. [`name`](Flag::name) is what `COMMAND INFO` prints, in this order; some are not printed.

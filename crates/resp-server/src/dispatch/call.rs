@@ -7,10 +7,11 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
+use super::parked::serve_parked;
 use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
-use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, ledger};
+use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
 use crate::proto::{Args, Batch, CommandError, Reply};
 
 /// What came of a batch.
@@ -31,13 +32,18 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
+    /// It waits for a key (see [`crate::engine::parked`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
+    Park,
 }
 
 /// What became of one request.
-enum Next {
+pub(super) enum Next {
     Done,
     Close,
     Pause(Pause),
+    /// It is to be parked.
+    Park(Wait),
 }
 
 /// Requests in a turn of one connection.
@@ -67,24 +73,17 @@ pub fn execute(
     bytes: &[u8],
     reply: &mut Reply,
 ) -> Executed {
-    let slot = engine.clients.slot(client).expect("requests come from connected clients");
+    if engine.is_parked(client) {
+        return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
+    }
+    let mut turn = Turn::new(engine, client);
+    engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
+    let slot = turn.slot;
     let now = engine.now();
     let this = engine.clients.at_mut(slot);
     this.last_interaction_us = now.monotonic_us;
     reply.protocol = this.protocol;
 
-    let run_began_ns = (engine.host.clock_ns)();
-    engine.ledger.part(ledger::READ, 1, run_began_ns);
-    let slow_ns = engine.settings().slow_ns();
-    let mut turn = Turn {
-        lookup: lookup(),
-        client,
-        slot,
-        closed: gates::closed(engine, engine.clients.at(slot)),
-        slow_ns,
-        singly: slow_ns < SINGLY_NS,
-        run_began_ns,
-    };
     let end = batch.len().min(from + REQUESTS_MAX);
     let turn_ends_ns = engine.turn_ends_ns();
     let reply_bytes_before = reply.len();
@@ -98,6 +97,8 @@ pub fn execute(
         pause = turn.slice(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
         turn.closed = gates::closed(engine, engine.clients.at(slot));
+    } else if engine.take_answered(client) {
+        at += 1;
     }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
@@ -115,6 +116,11 @@ pub fn execute(
                 at -= 1;
                 pause = Some(why);
             }
+            Next::Park(wait) => {
+                at -= 1;
+                turn.park(engine, &args, &wait);
+                pause = Some(Pause::Park);
+            }
         }
         let work = (at - from) * LOOK_REQUEST + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at && at < end {
@@ -131,7 +137,7 @@ pub fn execute(
 }
 
 /// A turn while it lasts.
-struct Turn {
+pub(super) struct Turn {
     lookup: &'static Lookup,
     client: ClientId,
     slot: Slot,
@@ -147,6 +153,55 @@ struct Turn {
 }
 
 impl Turn {
+    /// A turn of a client that is connected begins now.
+    #[inline]
+    pub(super) fn new(engine: &Engine, client: ClientId) -> Turn {
+        let slot = engine.clients.slot(client).expect("requests come from connected clients");
+        let slow_ns = engine.settings().slow_ns();
+        Turn {
+            lookup: lookup(),
+            client,
+            slot,
+            closed: gates::closed(engine, engine.clients.at(slot)),
+            slow_ns,
+            singly: slow_ns < SINGLY_NS,
+            run_began_ns: (engine.host.clock_ns)(),
+        }
+    }
+
+    /// Runs a request again that was parked, within another turn; nothing holds what it needs.
+    pub(super) fn run_again(mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let resolved = self.lookup.resolve(args);
+        let Resolved::Found(command) = resolved else { unreachable!("the request has been carried out") };
+        let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
+        let next = match refusal {
+            Some(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+            None => self.call(engine, command, args, reply),
+        };
+        self.end_run(engine, Some(args));
+        next
+    }
+
+    #[cold]
+    fn park(&self, engine: &mut Engine, args: &Args<'_>, wait: &Wait) {
+        let Resolved::Found(command) = self.lookup.resolve(args) else {
+            unreachable!("the request has been carried out");
+        };
+        engine.park(self.client, (command.number, command.name), args, wait);
+    }
+
+    /// Serves those who have waited for what this turn's client has changed.
+    #[cold]
+    fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
+        self.end_run(engine, Some(args));
+        serve_parked(engine);
+        self.run_began_ns = (engine.host.clock_ns)();
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+    }
+
     #[inline]
     fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
@@ -220,21 +275,29 @@ impl Turn {
             "{} is no write but changed the data",
             command.name
         );
-        // 2. Statistics.
-        engine.stats.count_call(command.number, command.name);
+        // 2. Statistics; what is parked is counted when it is answered.
+        if !matches!(outcome, Ok(Flow::Park(_))) {
+            engine.stats.count_call(command.number, command.name);
+        }
         if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
             self.end_run(engine, Some(args));
         }
         // 3. What is left to do of a long command, and the reply of one that failed.
-        match outcome {
+        let next = match outcome {
             Ok(Flow::Done) => Next::Done,
             Ok(Flow::Close) => Next::Close,
             Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
+            Ok(Flow::Park(wait)) => Next::Park(wait),
             Err(error) => {
                 fail(engine, command, &error, reply);
                 Next::Done
             }
+        };
+        // 4. Requests that waited for what it has changed, before any other request.
+        if engine.keyspace.awaited.has_ready() {
+            self.serve_parked(engine, args);
         }
+        next
     }
 
     /// Registers a long command and gives it its first slice.
@@ -265,6 +328,9 @@ impl Turn {
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
+        if engine.has_ready() {
+            self.serve_parked(engine, args);
+        }
         match outcome {
             Ok(Progress::Done) => None,
             Ok(Progress::More) => Some(Pause::Slice),

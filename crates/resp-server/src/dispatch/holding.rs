@@ -18,6 +18,12 @@ pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, comman
     engine.holds.is_waiting(client)
 }
 
+/// Whether a running task holds what the request needs, whoever else waits for it.
+pub(super) fn is_held(engine: &Engine, db: usize, command: &Command, args: &Args<'_>) -> bool {
+    let is_held = |(hash, access)| engine.holds.is_held_against(Want::Key { db: db as u32, hash, access });
+    !engine.holds.is_idle() && keys(engine, command.spec, args).any(is_held)
+}
+
 /// The first of the things that the request wants which is not free.
 fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, args: &Args<'_>) -> Option<Want> {
     let is_blocked = |want: &Want| engine.holds.blocks(client, *want);

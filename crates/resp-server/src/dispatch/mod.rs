@@ -8,6 +8,7 @@
 //! * `gates`: the `GATES` table, the ordered reasons to refuse; one test of bits when there is none.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
+//! * `parked`: runs requests again that waited for a key.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
 //! How long a command took is known as precisely as is cheap. The clock is read at the ends of a run of commands that touch
@@ -20,9 +21,11 @@ mod gates;
 mod holding;
 mod lookahead;
 mod lookup;
+mod parked;
 
 pub use call::{Executed, Pause, execute};
 pub(crate) use lookup::takes_large;
+pub use parked::serve_parked;
 
 #[cfg(test)]
 mod tests;

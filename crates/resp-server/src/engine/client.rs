@@ -26,6 +26,8 @@ pub struct Client {
     pub no_evict: bool,
     /// Its reads do not count as use of a key.
     pub no_touch: bool,
+    /// Its request is [parked](super::parked).
+    pub blocked: bool,
     /// The full name of the command that it sent last (`client|list`), its current one included.
     pub last_command: Option<&'static str>,
     /// When it came, on the monotonic clock, in microseconds.
@@ -58,6 +60,7 @@ impl Client {
             lib_ver: Vec::new(),
             no_evict: false,
             no_touch: false,
+            blocked: false,
             last_command: None,
             connected_us: now.monotonic_us,
             last_interaction_us: now.monotonic_us,
@@ -100,7 +103,7 @@ impl Client {
         let age = now.monotonic_us.saturating_sub(self.connected_us) / SECOND_US;
         let idle = now.monotonic_us.saturating_sub(self.last_interaction_us) / SECOND_US;
         let mut flags = String::new();
-        for (set, letter) in [(self.peer.unix, 'U'), (self.no_evict, 'e'), (self.no_touch, 'T')] {
+        for (set, letter) in [(self.blocked, 'b'), (self.peer.unix, 'U'), (self.no_evict, 'e'), (self.no_touch, 'T')] {
             if set {
                 flags.push(letter);
             }

@@ -332,7 +332,8 @@ impl Holds {
         self.running > 0 && self.is_held_against(Want::Key { db: db as u32, hash, access: Access::Write })
     }
 
-    fn is_held_against(&self, want: Want) -> bool {
+    /// Whether a running task holds what a request wants, whoever else waits for it.
+    pub(crate) fn is_held_against(&self, want: Want) -> bool {
         match want {
             Want::Key { db, hash, access } => {
                 let excludes = |other: Access| access.max(other) == Access::Write;

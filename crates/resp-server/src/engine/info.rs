@@ -117,7 +117,9 @@ fn clients(engine: &Engine, lines: &mut Lines) {
     lines.field("maxclients", engine.settings.maxclients);
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
-    lines.field("blocked_clients", 0);
+    lines.field("blocked_clients", engine.parked.len());
+    lines.field("total_blocking_keys", engine.keyspace.awaited.len());
+    lines.field("total_blocking_keys_on_nokey", 0);
 }
 
 fn memory(engine: &Engine, lines: &mut Lines) {

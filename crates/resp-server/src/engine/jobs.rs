@@ -35,6 +35,7 @@ pub const JOBS: &[Job] = &[
         in_debt: |engine| engine.keyspace.store.copy_debt() > 0,
         step: |engine, idle| engine.keyspace.store.compact(Budget::STEP, idle),
     },
+    Job { name: "timeouts", in_debt: |engine| engine.timeouts_in_debt(), step: |engine, _| engine.step_timeouts() },
     Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
     Job {
         name: "garbage",

@@ -15,6 +15,8 @@
 //! | [`latency`], [`slowlog`] | what LATENCY and SLOWLOG tell |
 //! | [`tasks`] | long commands, a slice at a time |
 //! | [`holds`] | who holds which keys, and who waits for them |
+//! | [`parked`] | requests that wait for a key |
+//! | [`outbox`] | what is written to a client by others |
 //! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
@@ -25,6 +27,8 @@ pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod outbox;
+pub mod parked;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
@@ -40,6 +44,7 @@ use crate::proto::{CommandError, Limits};
 pub use client::Client;
 pub use clients::{Clients, Slot};
 pub use ledger::{Ledger, ThreadTime};
+pub use parked::{Nothing, Wait};
 pub use settings::{LogLevel, Settings};
 pub use stats::Stats;
 pub use tasks::{Progress, Slice, Sliced};
@@ -146,6 +151,10 @@ pub struct Engine {
     pub holds: holds::Holds,
     /// Long commands under way.
     tasks: tasks::Tasks,
+    /// Requests that wait for a key.
+    pub(crate) parked: parked::Parked,
+    /// What is written to clients by others.
+    pub outbox: outbox::Outbox,
     /// What is freed in steps.
     pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
@@ -190,6 +199,8 @@ impl Engine {
             slowlog: slowlog::SlowLog::default(),
             holds: holds::Holds::default(),
             tasks: tasks::Tasks::default(),
+            parked: parked::Parked::default(),
+            outbox: outbox::Outbox::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
@@ -302,6 +313,7 @@ impl Engine {
     /// Forgets a client whose connection is closed, with what it waits for and what it has under way.
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
+        self.forget_parked(client);
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
         }
@@ -380,7 +392,7 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
-            .filter(|client| !self.has_task(client.id) && !self.holds.is_waiting(client.id))
+            .filter(|client| !client.blocked && !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
     }

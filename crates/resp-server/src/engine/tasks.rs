@@ -18,7 +18,7 @@ use std::fmt::Debug;
 use super::holds::{Access, Held};
 use super::{ClientId, Engine};
 use crate::keyspace::Db;
-use crate::proto::{Args, Batch, CommandError, Reply};
+use crate::proto::{Args, Batch, CommandError, Reply, Span};
 
 /// Keys that a slice should look up or write: 0.3 to 0.6 us each where there are many.
 pub const KEYS_PER_SLICE: usize = 128;
@@ -115,6 +115,25 @@ pub struct OwnedRequest {
     pub batch: Batch,
     /// Which of them it is.
     pub index: usize,
+}
+
+impl OwnedRequest {
+    /// A request as a copy of one whose arguments are all among its bytes.
+    pub fn copy_of(args: &Args<'_>) -> OwnedRequest {
+        let (mut bytes, mut batch) = (Vec::new(), Batch::new());
+        for arg in args.from(0) {
+            let start = u32::try_from(bytes.len()).expect("a request is shorter than 4 GiB");
+            batch.push_arg(Span { start, len: arg.len() as u32 });
+            bytes.extend_from_slice(arg);
+        }
+        batch.end_request();
+        OwnedRequest { bytes, batch, index: 0 }
+    }
+
+    /// Its arguments.
+    pub fn args(&self) -> Args<'_> {
+        self.batch.args(self.index, &self.bytes)
+    }
 }
 
 #[derive(Debug)]

@@ -397,7 +397,11 @@ impl Db<'_> {
     /// A second event of a change that [`changed`](Db::changed) has noted, or of one that no client made.
     #[inline]
     pub fn also(&mut self, key: &[u8], event: Event) {
-        let _ = (key, event);
+        if !self.keyspace.awaited.is_empty() {
+            let hash = self.keyspace.store.key(key).hash();
+            self.keyspace.awaited.note((self.index as u32, hash));
+        }
+        let _ = event;
     }
 
     pub(super) fn map(&self) -> chunkbuf::MapId {

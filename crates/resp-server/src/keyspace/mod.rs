@@ -5,6 +5,7 @@
 //! * [`collections`]: what it does with hashes, lists, sets and sorted sets.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
+//! * [`awaited`]: keys that somebody waits for.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
 //! * [`walk`]: all keys as they were at one moment, in steps.
 //! * [`hashes`]: a large set that grows and goes without a stall.
@@ -17,6 +18,7 @@
 //!
 //! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
+mod awaited;
 mod collections;
 mod db;
 mod event;
@@ -31,6 +33,7 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
 use crate::types::Limits;
 
+pub use awaited::{Awaited, KeyPlace};
 use collections::{Discarded, Table};
 pub use collections::{Reader, ReaderOfOne, View};
 pub use db::{Db, Found, Kept, Ttl};
@@ -66,6 +69,8 @@ pub struct Keyspace {
     pub(crate) blob_threshold: u64,
     /// What [`Db::slice_bytes`] tells; a field for tests.
     pub(crate) slice_bytes: usize,
+    /// Keys that somebody waits for.
+    pub(crate) awaited: Awaited,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -138,6 +143,7 @@ impl Keyspace {
             limits: Limits::default(),
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
+            awaited: Awaited::default(),
             stats: Stats::default(),
             random: seed,
             writes: 0,

@@ -23,7 +23,9 @@
 //!    nothing else done. So memory stays bounded, and the one who causes the debt waits for it.
 //! 7. A request that is long goes on a slice a turn, and one that has to wait for it is woken (see [`crate::engine::tasks`]); the
 //!    connection does nothing else meanwhile. Neither is kept by a client that does not take its replies, as others may wait.
-//! 8. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+//! 8. A request that is parked (see [`crate::engine::parked`]) is the engine's. The connection goes on reading a little meanwhile, to
+//!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox.
+//! 9. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -55,6 +57,10 @@ const UPLOAD_READ: usize = 64 * 1024;
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
 const REQUEST_MAX: usize = 1024 * 1024 * 1024;
+/// Bytes at which a query buffer behind a parked request is not read into any more.
+const AHEAD_MAX: usize = 256 * 1024;
+/// Bytes that are read at once then.
+const AHEAD_READ: usize = 16 * 1024;
 /// Requests parsed before they are executed.
 const BATCH_MAX: usize = 128;
 /// Microseconds after its beginning at which a turn executes nothing more and pays nothing more. What is under way goes on to
@@ -124,6 +130,8 @@ enum Phase {
     Slicing,
     /// The first request of `held` waits for what others hold.
     Waiting,
+    /// The first request of `held` waits for a key: the engine has a copy of it, and will answer through the outbox.
+    Parked,
     /// The replies go out, then the connection closes.
     Closing,
 }
@@ -201,6 +209,7 @@ impl Connection {
         let mut used_up = false;
         loop {
             let mut waits = false;
+            self.take_outbox();
             if !self.reply.is_empty() {
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
@@ -215,7 +224,7 @@ impl Connection {
             if self.phase == Phase::Closing || self.shared.ending.get() {
                 return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
             }
-            if self.reply.len() > UNSENT_MAX && !matches!(self.phase, Phase::Slicing | Phase::Waiting) {
+            if self.reply.len() > UNSENT_MAX && !matches!(self.phase, Phase::Slicing | Phase::Waiting | Phase::Parked) {
                 return Poll::Pending;
             }
             if used_up || !self.has_time(*write_room) {
@@ -226,7 +235,14 @@ impl Connection {
                     self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
                     return Poll::Pending;
                 }
-                Phase::Working | Phase::Slicing | Phase::Waiting => {
+                Phase::Parked if self.shared.engine.borrow().is_parked(self.client) => {
+                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
+                    if ready!(self.poll_receive_ahead(cx)).is_err() {
+                        return Poll::Ready(Turn::Closed);
+                    }
+                    true
+                }
+                Phase::Working | Phase::Slicing | Phase::Waiting | Phase::Parked => {
                     self.work_on_query();
                     true
                 }
@@ -410,6 +426,40 @@ impl Connection {
         Poll::Ready(Ok(received == read_max))
     }
 
+    /// Reads what comes behind a request that is parked, up to [`AHEAD_MAX`], mostly to notice that the client has gone: then
+    /// the request must not take anything any more.
+    fn poll_receive_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.query.len() >= AHEAD_MAX {
+            return Poll::Pending;
+        }
+        ready!(self.stream.poll_read_ready(cx))?;
+        self.query.reserve(AHEAD_READ);
+        let received = {
+            let mut room = (&mut self.query).limit(AHEAD_READ);
+            ready!(pin!(self.stream.read_buf(&mut room)).poll(cx))?
+        };
+        let mut engine = self.shared.engine.borrow_mut();
+        let now = self.shared.clock.at(engine.ledger.began_ns());
+        engine.set_now(now);
+        engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
+        let written = std::mem::take(&mut self.written);
+        engine.note_io(self.client, received, written, self.query.len(), self.reply.own_bytes());
+        if received == 0 {
+            engine.forget_parked(self.client);
+            self.phase = Phase::Closing;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what others have written to the client, unless a long command is in the middle of its reply.
+    fn take_outbox(&mut self) {
+        if self.phase != Phase::Slicing
+            && let Some(letters) = self.shared.engine.borrow_mut().outbox.take(self.client)
+        {
+            self.reply.append(letters);
+        }
+    }
+
     fn work_on_query(&mut self) {
         self.work_on_query_with(0);
     }
@@ -496,6 +546,7 @@ impl Connection {
                     None => Phase::Working,
                     Some(Pause::Slice) => Phase::Slicing,
                     Some(Pause::Wait) => Phase::Waiting,
+                    Some(Pause::Park) => Phase::Parked,
                 };
             }
             if let Some(spans) = current.take_excess() {
@@ -545,6 +596,7 @@ impl Drop for Connection {
             engine.leave_task(self.client, OwnedRequest { bytes: std::mem::take(&mut self.query), batch, index: next });
         }
         engine.disconnect(self.client);
+        dispatch::serve_parked(&mut engine);
         // Here, where it is timed.
         self.upload = None;
         self.held = None;

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | idle | one bounded round of useful work after another, each after a look for new events, until there is none |
 //! | busy | what is owed, one bounded round a time, between the connections' turns; a writer pays its part of it itself |
-//! | asleep | a round after 10 ms, then less and less often, down to 10 a second |
+//! | asleep | a round after 10 ms, then less and less often, down to 10 a second; at each time-out of a parked request |
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Shared;
+use crate::dispatch;
 
 /// Between two rounds while something happens.
 const TICK: Duration = Duration::from_millis(10);
@@ -26,7 +27,7 @@ pub(super) async fn run(shared: Rc<Shared>) {
     let mut clients_due_us = 0;
     loop {
         let turns_before = shared.turns.get();
-        tokio::time::sleep(tick).await;
+        rest(&shared, tick).await;
         shared.clock.adjust();
 
         let mut turns = shared.turns.get();
@@ -48,6 +49,25 @@ pub(super) async fn run(shared: Rc<Shared>) {
     }
 }
 
+/// Waits for so long, or until a time-out is due: those are kept to the millisecond.
+async fn rest(shared: &Shared, tick: Duration) {
+    let ends_us = shared.clock.monotonic_us() + tick.as_micros() as u64;
+    loop {
+        let due_us = shared.engine.borrow().next_timeout_us().unwrap_or(u64::MAX);
+        let rest_ends_us = ends_us.min(due_us);
+        let left_us = rest_ends_us.saturating_sub(shared.clock.monotonic_us());
+        if left_us == 0 {
+            break;
+        }
+        shared.rest_ends_us.set(rest_ends_us);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_micros(left_us)) => {}
+            () = shared.rest_ends.notified() => {}
+        }
+    }
+    shared.rest_ends_us.set(0);
+}
+
 /// One bounded round of what is owed, or with `idle` of whatever the engine can usefully do; whether there is more to do.
 fn round(shared: &Shared, idle: bool) -> bool {
     let mut engine = shared.engine.borrow_mut();
@@ -55,6 +75,7 @@ fn round(shared: &Shared, idle: bool) -> bool {
     engine.begin_turn(began_ns, 0);
     engine.set_now(shared.clock.at(began_ns));
     let more = engine.run_jobs(idle);
+    dispatch::serve_parked(&mut engine);
     shared.wake(&mut engine);
     let ended_ns = engine.ledger.mark_ns();
     engine.end_turn(ended_ns);

@@ -78,8 +78,12 @@ struct Shared {
     desk: RefCell<Desk>,
     /// How to end the task of each client.
     tasks: RefCell<HashMap<ClientId, AbortHandle>>,
-    /// The tasks of clients that wait for what others hold.
+    /// The tasks of clients that wait for what others hold, or for a key.
     waiting: RefCell<HashMap<ClientId, Waker>>,
+    /// When the jobs will look for work next, on the monotonic clock, in microseconds.
+    rest_ends_us: Cell<u64>,
+    /// Told when they have to look earlier.
+    rest_ends: Notify,
     /// Turns of connections since the start.
     turns: Cell<u64>,
     /// Connections whose client has not taken all its replies.
@@ -91,12 +95,16 @@ struct Shared {
 }
 
 impl Shared {
-    /// Wakes the connections whose client may go on, in order. After whatever may have ended a long command.
+    /// Wakes the connections whose client may go on, in order, and the jobs if one of them is due before they meant to look.
+    /// After whatever may have ended a long command, or answered or parked a request.
     fn wake(&self, engine: &mut Engine) {
-        if engine.holds.is_idle() && self.waiting.borrow().is_empty() {
+        if engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get()) {
+            self.rest_ends.notify_one();
+        }
+        if engine.holds.is_idle() && !engine.outbox.has_woken() && self.waiting.borrow().is_empty() {
             return;
         }
-        for client in engine.holds.take_woken() {
+        for client in engine.holds.take_woken().into_iter().chain(engine.outbox.take_woken()) {
             if let Some(waker) = self.waiting.borrow_mut().remove(&client) {
                 waker.wake();
             }
@@ -185,6 +193,8 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         desk: RefCell::new(Desk::new()),
         tasks: RefCell::new(HashMap::new()),
         waiting: RefCell::new(HashMap::new()),
+        rest_ends_us: Cell::new(0),
+        rest_ends: Notify::new(),
         turns: Cell::new(0),
         unsent: Cell::new(0),
         end: Notify::new(),

@@ -126,7 +126,7 @@ impl Clients {
             match self.turn(client) {
                 Ok(reply) => return reply,
                 Err(Pause::Slice) => {}
-                Err(Pause::Wait) => panic!("it waits"),
+                Err(Pause::Wait | Pause::Park) => panic!("it waits"),
             }
         }
     }

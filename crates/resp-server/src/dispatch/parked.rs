@@ -1,0 +1,70 @@
+//! Serves parked requests whose keys are ready (see [`crate::engine::parked`]).
+//!
+//! Called wherever a key may have changed or become free: after each command, each slice of a long one, each round of jobs and the
+//! end of a client. A request is run like any other, by its own client, so gates, statistics and what it changes are the same;
+//! what it makes ready itself (BLMOVE's target) is served after those before it.
+
+use super::call::{Next, Turn};
+use super::holding;
+use super::lookup::{Resolved, lookup};
+use crate::engine::{ClientId, Engine};
+use crate::keyspace::KeyPlace;
+use crate::proto::Reply;
+
+/// Runs every parked request again that may find something now, first come first served at each key. O(requests that are
+/// served, and those before them that wait for another type or for what is held)
+pub fn serve_parked(engine: &mut Engine) {
+    if engine.has_ready() && engine.begin_serving() {
+        while let Some(key) = engine.next_ready() {
+            serve_key(engine, key);
+        }
+    }
+}
+
+fn serve_key(engine: &mut Engine, key: KeyPlace) {
+    let mut ticket = 0;
+    // Looked up once, and again after each request that was run: a long queue for another type costs little.
+    let mut known = None;
+    while let Some(candidate) = engine.parked.candidate(key, ticket) {
+        ticket = candidate.ticket + 1;
+        let here = *known.get_or_insert_with(|| {
+            let args = engine.parked.request(candidate.client).args();
+            engine.keyspace.db(key.0 as usize).find(args.at(candidate.argument)).value_type()
+        });
+        let Some(here) = here else { return };
+        if here != candidate.value_type {
+            continue;
+        }
+        if needs_what_is_held(engine, candidate.client) {
+            let releases = engine.holds.releases();
+            engine.parked.defer(key, releases);
+            continue;
+        }
+        run_again(engine, candidate.client);
+        known = None;
+    }
+}
+
+fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
+    let args = engine.parked.request(client).args();
+    let Resolved::Found(command) = lookup().resolve(&args) else {
+        unreachable!("the request has been carried out");
+    };
+    holding::is_held(engine, engine.client(client).db, command, &args)
+}
+
+/// Runs a parked request; its answer, or the beginning of a long one, goes to the client's outbox.
+fn run_again(engine: &mut Engine, client: ClientId) {
+    let parked = engine.unpark(client).expect("who stands in a queue is parked");
+    let mut answer = Reply::new();
+    answer.protocol = engine.client(client).protocol;
+    let next = Turn::new(engine, client).run_again(engine, &parked.request.args(), &mut answer);
+    match next {
+        Next::Park(_) => return engine.park_again(client, parked),
+        Next::Done | Next::Close => engine.note_answered(client),
+        // Its connection goes on with it.
+        Next::Pause(_) => {}
+    }
+    let protocol = answer.protocol;
+    engine.outbox.write(client, protocol, |reply| reply.append(answer));
+}

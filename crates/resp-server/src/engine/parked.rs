@@ -1,0 +1,331 @@
+//! Requests that wait for a key: BLPOP and its like.
+//!
+//! ```text
+//!  handler -> Flow::Park(wait) -> parked -- a key of its type appears --> run again --> the reply, in the outbox
+//!                                   |                                        |
+//!                                   |-- the time is up, CLIENT UNBLOCK       +-- finds nothing after all: parked again
+//!                                   |   -> nothing was found, in the outbox
+//!                                   +-- the client goes -> forgotten
+//! ```
+//!
+//! The engine owns a copy of a parked request, and runs it right after the command that made a key ready, before anything else: a
+//! pusher's own next LPOP comes too late (see `dispatch::parked`). Its connection does nothing meanwhile but notice that its
+//! client goes, and goes on with the requests behind it once the answer is in the [outbox](super::outbox).
+//!
+//! 1. At each key the clients stand in a queue by ticket, a number in order of arrival. Who is run again in vain keeps its ticket.
+//! 2. A key is in `Awaited` as often as somebody stands in its queue.
+//! 3. A key that a long command holds is not ready before it is released.
+//! 4. A parked client has no task, waits for no hold, and is not answered; after its answer it is none of the three until its
+//!    connection has taken note.
+//!
+//! Cost: O(keys log n) to park and to go; nothing while nobody is parked.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+
+use super::tasks::OwnedRequest;
+use super::{ClientId, Engine};
+use crate::keyspace::{KeyPlace, ValueType};
+use crate::proto::{Args, CommandError, Reply};
+
+/// What a handler asks for that has found nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The arguments that are the keys waited for, in the order in which they are preferred. A key may come twice.
+    pub keys: Range<usize>,
+    /// What one of them must hold for the request to be run again.
+    pub value_type: ValueType,
+    /// Microseconds from now after which it waits no longer; `None`: for ever.
+    pub timeout_us: Option<u64>,
+    /// The reply then.
+    pub nothing: Nothing,
+}
+
+/// How a command tells that it has found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// A null.
+    Null,
+    /// A null where an array was expected.
+    NullArray,
+}
+
+impl Nothing {
+    /// Writes it.
+    pub fn reply(self, reply: &mut Reply) {
+        match self {
+            Nothing::Null => reply.null(),
+            Nothing::NullArray => reply.null_array(),
+        }
+    }
+}
+
+/// Why a client is parked no longer although no key was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblock {
+    /// Its time is up, or shall seem so.
+    Timeout,
+    /// An error is to be its answer.
+    Error,
+}
+
+/// A request that is parked.
+#[derive(Debug)]
+pub struct ParkedRequest {
+    /// The request.
+    pub request: OwnedRequest,
+    /// The number of the database that the client had selected.
+    pub db: usize,
+    /// Its command's place in the statistics, and full name.
+    command: (u32, &'static str),
+    ticket: u64,
+    /// The keys it waits for, each once, with the first argument that names each.
+    keys: Vec<(KeyPlace, usize)>,
+    value_type: ValueType,
+    /// On the monotonic clock.
+    deadline_us: Option<u64>,
+    nothing: Nothing,
+}
+
+/// One who stands in the queue of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// Its place in the queue: others have greater tickets.
+    pub(crate) ticket: u64,
+    /// Who it is.
+    pub(crate) client: ClientId,
+    /// What the key must hold.
+    pub(crate) value_type: ValueType,
+    /// The argument of its request that names the key.
+    pub(crate) argument: usize,
+}
+
+/// All that are parked.
+#[derive(Debug, Default)]
+pub struct Parked {
+    clients: HashMap<ClientId, ParkedRequest>,
+    queues: HashMap<KeyPlace, BTreeMap<u64, (ClientId, usize)>>,
+    deadlines: BTreeSet<(u64, ClientId)>,
+    /// Clients whose connection has not taken note of their answer yet.
+    answered: HashSet<ClientId>,
+    /// Keys that were ready but held, and how many releases there had been.
+    deferred: Vec<KeyPlace>,
+    deferred_since: u64,
+    last_ticket: u64,
+    /// Those who can be served are being served.
+    serving: bool,
+}
+
+impl Parked {
+    /// How many clients are parked.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether none is.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// The request of a client that is parked.
+    pub(crate) fn request(&self, client: ClientId) -> &OwnedRequest {
+        &self.clients[&client].request
+    }
+
+    /// Who stands in the queue of a key, first with a ticket from `ticket` on.
+    pub(crate) fn candidate(&self, key: KeyPlace, ticket: u64) -> Option<Candidate> {
+        let (&ticket, &(client, argument)) = self.queues.get(&key)?.range(ticket..).next()?;
+        Some(Candidate { ticket, client, value_type: self.clients[&client].value_type, argument })
+    }
+
+    /// A key is ready, but what a request needs is held: it is looked at again after the next release; there were
+    /// `releases`.
+    pub(crate) fn defer(&mut self, key: KeyPlace, releases: u64) {
+        if self.deferred.is_empty() {
+            self.deferred_since = releases;
+        }
+        if !self.deferred.contains(&key) {
+            self.deferred.push(key);
+        }
+    }
+}
+
+/// Clients whose time is up and that a step of the job answers, some 0.5 us each.
+const TIMEOUTS_PER_STEP: usize = 128;
+
+impl Engine {
+    /// Parks a client's request, which has found nothing yet. Copies it: O(its length).
+    pub(crate) fn park(&mut self, client: ClientId, command: (u32, &'static str), args: &Args<'_>, wait: &Wait) {
+        let db = self.client(client).db;
+        let mut keys: Vec<(KeyPlace, usize)> = Vec::with_capacity(wait.keys.len());
+        let mut seen = HashSet::new();
+        for argument in wait.keys.clone() {
+            let key = (db as u32, self.keyspace.store.key(args.at(argument)).hash());
+            if seen.insert(key) {
+                keys.push((key, argument));
+            }
+        }
+        self.parked.last_ticket += 1;
+        let parked = ParkedRequest {
+            request: OwnedRequest::copy_of(args),
+            db,
+            command,
+            ticket: self.parked.last_ticket,
+            keys,
+            value_type: wait.value_type,
+            deadline_us: wait.timeout_us.map(|us| self.now.monotonic_us.saturating_add(us)),
+            nothing: wait.nothing,
+        };
+        self.park_again(client, parked);
+    }
+
+    /// Parks a request that was [taken out](Engine::unpark), where it stood before.
+    pub(crate) fn park_again(&mut self, client: ClientId, parked: ParkedRequest) {
+        for &(key, argument) in &parked.keys {
+            self.parked.queues.entry(key).or_default().insert(parked.ticket, (client, argument));
+            self.keyspace.awaited.enter(key);
+        }
+        if let Some(deadline_us) = parked.deadline_us {
+            self.parked.deadlines.insert((deadline_us, client));
+        }
+        let before = self.parked.clients.insert(client, parked);
+        assert!(before.is_none(), "a client has one request at a time");
+        self.client_mut(client).blocked = true;
+    }
+
+    /// Takes a request out of the queues, if the client is parked.
+    pub(crate) fn unpark(&mut self, client: ClientId) -> Option<ParkedRequest> {
+        let parked = self.parked.clients.remove(&client)?;
+        for (key, _) in &parked.keys {
+            let queue = self.parked.queues.get_mut(key).expect("who is parked stands in the queues of its keys");
+            queue.remove(&parked.ticket);
+            if queue.is_empty() {
+                self.parked.queues.remove(key);
+            }
+            self.keyspace.awaited.leave(*key);
+        }
+        if let Some(deadline_us) = parked.deadline_us {
+            self.parked.deadlines.remove(&(deadline_us, client));
+        }
+        let now_us = self.now.monotonic_us;
+        let client = self.client_mut(client);
+        client.blocked = false;
+        client.last_interaction_us = now_us;
+        Some(parked)
+    }
+
+    /// Whether the client's request is parked: its connection waits until it is woken.
+    #[inline]
+    pub fn is_parked(&self, client: ClientId) -> bool {
+        !self.parked.is_empty() && self.parked.clients.contains_key(&client)
+    }
+
+    /// The answer to a parked request is in the outbox.
+    pub(crate) fn note_answered(&mut self, client: ClientId) {
+        self.parked.answered.insert(client);
+    }
+
+    /// Whether the client's parked request has been answered; told once.
+    #[inline]
+    pub(crate) fn take_answered(&mut self, client: ClientId) -> bool {
+        !self.parked.answered.is_empty() && self.parked.answered.remove(&client)
+    }
+
+    /// Answers a parked request although no key is ready; whether the client was parked.
+    pub(crate) fn unblock(&mut self, client: ClientId, how: Unblock) -> bool {
+        let Some(parked) = self.unpark(client) else { return false };
+        let (number, name) = parked.command;
+        let cell = self.stats.command(number as usize, name);
+        cell.calls += 1;
+        cell.failed_calls += u64::from(how == Unblock::Error);
+        self.stats.commands_processed += 1;
+        let protocol = self.client(client).protocol;
+        match how {
+            Unblock::Timeout => self.outbox.write(client, protocol, |reply| parked.nothing.reply(reply)),
+            Unblock::Error => {
+                let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+                self.stats.count_error(&error.text());
+                self.outbox.write(client, protocol, |reply| reply.error(&error.text()));
+            }
+        }
+        self.note_answered(client);
+        true
+    }
+
+    /// The client goes, with what it has parked and what was written to it.
+    pub fn forget_parked(&mut self, client: ClientId) {
+        self.unpark(client);
+        self.parked.answered.remove(&client);
+        if let Some(reply) = self.outbox.take(client) {
+            self.garbage.add(reply);
+        }
+    }
+
+    /// When the first time-out is due, on the monotonic clock. O(log n)
+    #[inline]
+    pub fn next_timeout_us(&self) -> Option<u64> {
+        self.parked.deadlines.first().map(|&(deadline_us, _)| deadline_us)
+    }
+
+    /// Whether some time-out is due.
+    pub(super) fn timeouts_in_debt(&self) -> bool {
+        self.next_timeout_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
+    }
+
+    /// Answers some clients whose time is up; whether there are more.
+    pub(super) fn step_timeouts(&mut self) -> bool {
+        for _ in 0..TIMEOUTS_PER_STEP {
+            match self.parked.deadlines.first() {
+                Some(&(deadline_us, client)) if deadline_us <= self.now.monotonic_us => {
+                    self.unblock(client, Unblock::Timeout);
+                }
+                _ => return false,
+            }
+        }
+        self.timeouts_in_debt()
+    }
+
+    /// Whether somebody may have to be served.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.keyspace.awaited.has_ready()
+            || !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases()
+    }
+
+    /// Begins to serve those whose keys are ready; `false`: that is under way, and serves these as well.
+    pub(crate) fn begin_serving(&mut self) -> bool {
+        !std::mem::replace(&mut self.parked.serving, true)
+    }
+
+    /// The next key that is ready; `None`: there is none, and serving has ended.
+    pub(crate) fn next_ready(&mut self) -> Option<KeyPlace> {
+        if !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases() {
+            for key in std::mem::take(&mut self.parked.deferred) {
+                self.keyspace.awaited.note(key);
+            }
+        }
+        let next = self.keyspace.awaited.take_ready();
+        self.parked.serving = next.is_some();
+        next
+    }
+
+    /// Panics when the books do not agree: for tests.
+    #[cfg(test)]
+    pub(crate) fn audit_parked(&self) {
+        let parked = &self.parked;
+        let standing: usize = parked.queues.values().map(BTreeMap::len).sum();
+        assert_eq!(standing, parked.clients.values().map(|request| request.keys.len()).sum::<usize>());
+        assert_eq!(self.keyspace.awaited.len(), parked.queues.len());
+        let timed = parked.clients.values().filter(|request| request.deadline_us.is_some()).count();
+        assert_eq!(timed, parked.deadlines.len());
+        for (&id, request) in &parked.clients {
+            assert!(self.client(id).blocked && !self.has_task(id) && !self.holds.is_waiting(id));
+            assert!(!parked.answered.contains(&id));
+            for (key, argument) in &request.keys {
+                assert_eq!(parked.queues[key][&request.ticket], (id, *argument));
+            }
+        }
+        assert!(!parked.serving && !self.has_ready(), "nobody sleeps in front of a key that is ready");
+    }
+}

@@ -1,0 +1,116 @@
+//! Keys that somebody waits for, and which of them have changed.
+//!
+//! Whoever waits (see [`crate::engine::parked`]) has its keys entered here; [`Db::changed`](super::Db::changed) looks each changed
+//! key up and notes it as ready. What a key holds then, and who is served, is not decided here. While nobody waits a change
+//! costs the look at one length; otherwise a hash and a look-up.
+
+use std::collections::{HashMap, VecDeque};
+
+/// A key by the number of its database and its 64-bit hash. Two keys with one hash are noted together: whoever is told of the
+/// other one looks in vain and waits on.
+pub type KeyPlace = (u32, u64);
+
+/// The keys that are waited for.
+#[derive(Debug, Default)]
+pub struct Awaited {
+    keys: HashMap<KeyPlace, Noted>,
+    ready: VecDeque<KeyPlace>,
+}
+
+/// How often a key was entered, and whether it stands among those that are ready.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noted {
+    entered: u32,
+    is_ready: bool,
+}
+
+impl Awaited {
+    /// Whether nobody waits for any key.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many keys are waited for.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Somebody waits for a key; once more, if others do.
+    pub fn enter(&mut self, key: KeyPlace) {
+        self.keys.entry(key).or_default().entered += 1;
+    }
+
+    /// One who waited for a key does so no longer.
+    pub fn leave(&mut self, key: KeyPlace) {
+        let noted = self.keys.get_mut(&key).expect("a key is left as often as it was entered");
+        noted.entered -= 1;
+        if noted.entered == 0 {
+            self.keys.remove(&key);
+        }
+    }
+
+    /// A key has changed, or is to be looked at again.
+    #[cold]
+    pub fn note(&mut self, key: KeyPlace) {
+        if let Some(noted) = self.keys.get_mut(&key)
+            && !noted.is_ready
+        {
+            noted.is_ready = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Whether some key has changed.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The key that changed first, which is noted no longer.
+    pub fn take_ready(&mut self) -> Option<KeyPlace> {
+        loop {
+            let key = self.ready.pop_front()?;
+            if let Some(noted) = self.keys.get_mut(&key) {
+                noted.is_ready = false;
+                return Some(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_ready_once_however_often_it_changes() {
+        let mut awaited = Awaited::default();
+        awaited.note((0, 7));
+        assert!(!awaited.has_ready(), "nobody waits for it");
+        awaited.enter((0, 7));
+        awaited.enter((0, 7));
+        awaited.enter((1, 7));
+        for key in [(0, 7), (1, 7), (0, 7), (0, 8)] {
+            awaited.note(key);
+        }
+        assert_eq!(awaited.take_ready(), Some((0, 7)));
+        awaited.note((0, 7));
+        assert_eq!(awaited.take_ready(), Some((1, 7)));
+        assert_eq!(awaited.take_ready(), Some((0, 7)));
+        assert_eq!(awaited.take_ready(), None);
+    }
+
+    #[test]
+    fn a_key_that_nobody_waits_for_any_more_is_not_ready() {
+        let mut awaited = Awaited::default();
+        awaited.enter((0, 7));
+        awaited.enter((0, 7));
+        awaited.note((0, 7));
+        awaited.leave((0, 7));
+        assert_eq!(awaited.len(), 1);
+        awaited.leave((0, 7));
+        assert!(awaited.is_empty());
+        assert_eq!(awaited.take_ready(), None);
+    }
+}
