@@ -77,7 +77,7 @@ impl Lookup {
 
     /// The command of that name.
     #[inline]
-    fn command(&self, name: &[u8]) -> Option<&Command> {
+    pub(super) fn command(&self, name: &[u8]) -> Option<&Command> {
         let mut at = home(name);
         loop {
             let index = self.slots[at].checked_sub(1)?;

@@ -18,6 +18,8 @@ use super::{OK, OOM, at_second, peer};
 mod lists;
 /// Long commands on sets.
 mod sets;
+/// Requests that wait for a key.
+mod parked;
 /// Long commands on strings.
 mod strings;
 /// Long commands on sorted sets.
@@ -83,6 +85,9 @@ impl Clients {
         let this = self.under_way.get_mut(&client).expect("the client has a request");
         if this.pause == Pause::Wait && !self.engine.holds.may_retry(client) {
             return Err(Pause::Wait);
+        }
+        if let Some(letters) = self.engine.outbox.take(client) {
+            this.reply.append(letters);
         }
         let OwnedRequest { bytes, batch, index } = &this.request;
         let executed = execute(&mut self.engine, client, batch, *index, bytes, &mut this.reply);

@@ -14,7 +14,7 @@ impl Clients {
         match self.ask(client, request) {
             Ok(reply) => reply,
             Err(Pause::Slice) => self.finish(client),
-            Err(Pause::Wait) => panic!("it waits"),
+            Err(Pause::Wait | Pause::Park) => panic!("it waits"),
         }
     }
 

@@ -1,0 +1,249 @@
+//! Requests that wait for a key. GETDEL stands for those that take something away, so that strings are all that is needed here.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::dispatch::lookup::lookup;
+use crate::dispatch::serve_parked;
+use crate::engine::Now;
+use crate::engine::parked::{Nothing, Unblock, Wait};
+use crate::keyspace::ValueType;
+
+impl Clients {
+    /// A client's request as if its handler had found nothing.
+    fn park(&mut self, client: ClientId, words: &[&str], timeout_us: Option<u64>) {
+        let (mut bytes, mut batch) = (Vec::new(), Batch::new());
+        for word in words {
+            batch.push_arg(Span { start: bytes.len() as u32, len: word.len() as u32 });
+            bytes.extend_from_slice(word.as_bytes());
+        }
+        batch.end_request();
+        let wait = Wait { keys: 1..words.len(), value_type: ValueType::String, timeout_us, nothing: Nothing::Null };
+        let command = lookup().command(words[0].as_bytes()).expect("a command");
+        self.engine.park(client, (command.number, command.name), &batch.args(0, &bytes), &wait);
+        let request = OwnedRequest { bytes, batch, index: 0 };
+        self.under_way.insert(client, UnderWay { request, reply: Reply::new(), pause: Pause::Park });
+        self.engine.audit_parked();
+    }
+
+    fn parked(&mut self, count: usize) -> Vec<ClientId> {
+        let clients: Vec<ClientId> = (0..count).map(|_| self.connect()).collect();
+        for &client in &clients {
+            self.park(client, &["getdel", "k"], None);
+        }
+        clients
+    }
+
+    fn at_ms(&mut self, ms: i64) {
+        let begin = at_second(0);
+        self.engine
+            .set_now(Now { unix_us: begin.unix_us + ms * 1000, monotonic_us: begin.monotonic_us + ms as u64 * 1000 });
+        while self.engine.run_jobs(true) {}
+        serve_parked(&mut self.engine);
+        self.engine.audit_parked();
+    }
+}
+
+const PARKED: Outcome = Err(Pause::Park);
+
+fn bulk(text: &str) -> Outcome {
+    Ok(format!("${}\r\n{text}\r\n", text.len()))
+}
+
+#[test]
+fn who_waits_is_served_before_the_next_request_of_a_pipeline() {
+    let mut clients = Clients::new();
+    let waiter = clients.parked(1)[0];
+    let pusher = clients.connect();
+    let (mut bytes, mut batch) = (Vec::new(), Batch::new());
+    for request in [&["set", "k", "v"][..], &["getdel", "k"]] {
+        for word in request {
+            batch.push_arg(Span { start: bytes.len() as u32, len: word.len() as u32 });
+            bytes.extend_from_slice(word.as_bytes());
+        }
+        batch.end_request();
+    }
+    let mut reply = Reply::new();
+    let executed = execute(&mut clients.engine, pusher, &batch, 0, &bytes, &mut reply);
+    assert_eq!((executed.requests, &reply.to_vec()[..]), (2, &b"+OK\r\n$-1\r\n"[..]));
+    assert_eq!(clients.engine.outbox.take_woken(), [waiter]);
+    assert_eq!(clients.turn(waiter), bulk("v"));
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn the_first_to_come_is_the_first_to_be_served() {
+    let mut clients = Clients::new();
+    let waiters = clients.parked(3);
+    let pusher = clients.connect();
+    for (at, &waiter) in waiters.iter().enumerate() {
+        assert_eq!(clients.turn(waiter), PARKED);
+        assert_eq!(clients.ask(pusher, &["set", "k", &at.to_string()]), Ok(OK.to_owned()));
+        assert_eq!(clients.turn(waiter), bulk(&at.to_string()));
+        clients.engine.audit_parked();
+    }
+    assert_eq!(clients.ask(pusher, &["set", "k", "rest"]), Ok(OK.to_owned()));
+    assert_eq!(clients.ask(pusher, &["get", "k"]), bulk("rest"));
+}
+
+#[test]
+fn who_waits_for_several_keys_waits_for_none_once_it_is_served() {
+    let mut clients = Clients::new();
+    let (waiter, pusher) = (clients.connect(), clients.connect());
+    clients.park(waiter, &["mget", "a", "b", "a"], None);
+    assert_eq!(clients.engine.keyspace.awaited.len(), 2);
+    assert_eq!(clients.ask(pusher, &["set", "b", "x"]), Ok(OK.to_owned()));
+    assert_eq!(clients.turn(waiter), Ok("*3\r\n$-1\r\n$1\r\nx\r\n$-1\r\n".to_owned()));
+    assert!(clients.engine.keyspace.awaited.is_empty());
+}
+
+#[test]
+fn a_key_that_comes_by_another_way_or_to_another_database_is_told_apart() {
+    let mut clients = Clients::new();
+    let (waiter, pusher) = (clients.connect(), clients.connect());
+    clients.ask(pusher, &["select", "1"]).unwrap();
+    clients.park(waiter, &["getdel", "k"], None);
+    clients.ask(pusher, &["set", "k", "elsewhere"]).unwrap();
+    assert_eq!(clients.turn(waiter), PARKED);
+    clients.ask(pusher, &["move", "k", "0"]).unwrap();
+    assert_eq!(clients.turn(waiter), bulk("elsewhere"));
+    clients.ask(pusher, &["select", "0"]).unwrap();
+    for request in [&["rename", "made", "k"][..], &["copy", "made", "k"]] {
+        clients.ask(pusher, &["set", "made", "x"]).unwrap();
+        clients.park(waiter, &["getdel", "k"], None);
+        clients.ask(pusher, request).unwrap();
+        assert_eq!(clients.turn(waiter), bulk("x"));
+    }
+}
+
+#[test]
+fn time_is_up_at_its_millisecond() {
+    let mut clients = Clients::new();
+    let (early, late, never) = (clients.connect(), clients.connect(), clients.connect());
+    clients.park(late, &["getdel", "k"], Some(1_500_000));
+    clients.park(early, &["getdel", "k"], Some(20_000));
+    clients.park(never, &["getdel", "k"], None);
+    assert_eq!(clients.engine.next_timeout_us(), Some(20_000));
+    clients.at_ms(19);
+    assert_eq!(clients.turn(early), PARKED);
+    clients.at_ms(20);
+    assert_eq!(clients.turn(early), Ok("$-1\r\n".to_owned()));
+    clients.at_ms(1_499);
+    assert_eq!(clients.turn(late), PARKED);
+    clients.at_ms(1_500);
+    assert_eq!(clients.turn(late), Ok("$-1\r\n".to_owned()));
+    clients.at_ms(1_000_000_000);
+    assert_eq!(clients.turn(never), PARKED);
+    assert_eq!(clients.engine.next_timeout_us(), None);
+    let stats = clients.engine.stats.commands().find(|stats| stats.name == "getdel").unwrap();
+    assert_eq!((stats.calls, stats.failed_calls), (2, 0));
+}
+
+#[test]
+fn a_wait_can_be_ended_by_others() {
+    let mut clients = Clients::new();
+    let waiters = clients.parked(2);
+    let other = clients.connect();
+    let id = |at: usize| waiters[at].0.to_string();
+    let list = clients.ask(other, &["client", "list"]).unwrap();
+    assert_eq!(list.matches(" flags=b ").count(), 2, "{list}");
+    assert!(
+        clients.ask(other, &["info", "clients"]).unwrap().contains("blocked_clients:2\r\ntotal_blocking_keys:1\r\n")
+    );
+    assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":1\r\n".to_owned()));
+    assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":0\r\n".to_owned()));
+    assert_eq!(clients.ask(other, &["client", "unblock", &id(1), "ERROR"]), Ok(":1\r\n".to_owned()));
+    assert_eq!(clients.turn(waiters[0]), Ok("$-1\r\n".to_owned()));
+    let error = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+    assert_eq!(clients.turn(waiters[1]), Ok(error.to_owned()));
+    assert_eq!(clients.ask(other, &["client", "unblock", &other.0.to_string()]), Ok(":0\r\n".to_owned()));
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn who_goes_leaves_nothing_behind() {
+    let mut clients = Clients::new();
+    let waiters = clients.parked(3);
+    let pusher = clients.connect();
+    clients.engine.disconnect(waiters[0]);
+    clients.engine.audit_parked();
+    clients.ask(pusher, &["set", "k", "v"]).unwrap();
+    // It was served, and goes before it has taken note.
+    clients.engine.disconnect(waiters[1]);
+    assert!(clients.engine.outbox.take(waiters[1]).is_none());
+    assert_eq!(clients.turn(waiters[2]), PARKED);
+    clients.engine.disconnect(waiters[2]);
+    clients.engine.audit_parked();
+    assert!(clients.engine.parked.is_empty() && clients.engine.keyspace.awaited.is_empty());
+}
+
+#[test]
+fn a_held_key_is_ready_when_it_is_released() {
+    let mut clients = Clients::new();
+    let waiter = clients.parked(1)[0];
+    let long = clients.connect();
+    let mut request = vec!["mset".to_owned(), "k".to_owned(), "v".to_owned()];
+    (0..1500).for_each(|at| request.extend([format!("key:{at}"), "x".to_owned()]));
+    let mut seen_held = false;
+    let mut outcome = clients.ask(long, &request);
+    while outcome.is_err() {
+        assert_eq!(clients.turn(waiter), PARKED);
+        seen_held |= clients.engine.keyspace.db(0).find(b"k").exists();
+        outcome = clients.turn(long);
+    }
+    assert!(seen_held, "the key was set and held for some slices");
+    assert_eq!(clients.turn(waiter), bulk("v"));
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn no_wake_up_is_lost_among_many_clients() {
+    const KEYS: u64 = 5;
+    let mut clients = Clients::new();
+    let pusher = clients.connect();
+    let mut idle: Vec<ClientId> = (0..60).map(|_| clients.connect()).collect();
+    // Who waits at each key, and what each key holds, as they should be.
+    let mut queues: Vec<VecDeque<ClientId>> = vec![VecDeque::new(); KEYS as usize];
+    let mut random = 7_u64;
+    let mut next = |bound: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % bound
+    };
+    for round in 0..3000 {
+        let key = next(KEYS) as usize;
+        let name = format!("k{key}");
+        match next(5) {
+            0 | 1 if !idle.is_empty() => {
+                let client = idle.swap_remove(next(idle.len() as u64) as usize);
+                // Only what has found nothing is parked.
+                clients.ask(pusher, &["del", &name]).unwrap();
+                clients.park(client, &["getdel", &name], None);
+                queues[key].push_back(client);
+            }
+            2 if queues[key].len() > 1 => {
+                let at = next(queues[key].len() as u64) as usize;
+                let client = queues[key].remove(at).unwrap();
+                clients.engine.unblock(client, Unblock::Timeout);
+                assert_eq!(clients.turn(client), Ok("$-1\r\n".to_owned()));
+                idle.push(client);
+            }
+            3 if queues[key].len() > 2 => {
+                let client = queues[key].pop_back().unwrap();
+                clients.engine.disconnect(client);
+                clients.under_way.remove(&client);
+                idle.push(clients.connect());
+            }
+            _ => {
+                let value = round.to_string();
+                assert_eq!(clients.ask(pusher, &["set", &name, &value]), Ok(OK.to_owned()));
+                if let Some(client) = queues[key].pop_front() {
+                    assert_eq!(clients.turn(client), bulk(&value), "round {round}");
+                    idle.push(client);
+                }
+                let rest = queues[key].iter().copied().collect::<Vec<_>>();
+                rest.into_iter().for_each(|client| assert_eq!(clients.turn(client), PARKED, "round {round}"));
+            }
+        }
+        clients.engine.audit_parked();
+    }
+}
