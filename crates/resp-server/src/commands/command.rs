@@ -150,6 +150,17 @@ fn reply_key_spec(spec: &KeySpec, reply: &mut Reply) {
     }
     reply.bulk(b"flags");
     reply_names(spec.flags.iter().map(|flag| flag.name()), "", reply);
+    if spec.search.is_some() {
+        for name in ["begin_search", "find_keys"] {
+            reply.bulk(name.as_bytes());
+            reply.map(2);
+            reply.bulk(b"type");
+            reply.bulk(b"unknown");
+            reply.bulk(b"spec");
+            reply.map(0);
+        }
+        return;
+    }
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
@@ -193,7 +204,7 @@ struct KeyRange {
 impl KeyRange {
     fn of(specs: &[KeySpec]) -> KeyRange {
         let none = KeyRange { first: 0, last: 0, step: 0 };
-        specs.iter().filter(|spec| !spec.counted).fold(none, |range, spec| {
+        specs.iter().filter(|spec| !spec.counted && spec.search.is_none()).fold(none, |range, spec| {
             let first = i64::from(spec.first);
             let last = match i64::from(spec.last) {
                 from_the_end @ ..0 => from_the_end,

@@ -234,6 +234,9 @@ pub struct KeySpec {
     pub step: u32,
     /// The argument before `first` says how many keys there are; `last` says nothing then.
     pub counted: bool,
+    /// What finds the one key in a request where no position tells it; `first` and `last` say nothing then. `None` of it: this
+    /// request has no such key.
+    pub search: Option<fn(&Args<'_>) -> Option<usize>>,
     /// What happens to the key (`RW`, `RO`, `OW`, `RM` and `access`, `update`, `insert`, `delete`).
     pub flags: &'static [KeyFlag],
     /// A remark for readers of `COMMAND INFO`; empty for none.
@@ -243,17 +246,22 @@ pub struct KeySpec {
 impl KeySpec {
     /// One key at argument `at`.
     pub const fn one(at: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first: at, last: 0, step: 1, counted: false, flags, notes: "" }
+        KeySpec { first: at, last: 0, step: 1, counted: false, search: None, flags, notes: "" }
     }
 
     /// Keys from argument `first` to the last argument, every `step` arguments.
     pub const fn to_end(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
-        KeySpec { first, last: -1, step, counted: false, flags, notes: "" }
+        KeySpec { first, last: -1, step, counted: false, search: None, flags, notes: "" }
     }
 
     /// Keys from argument `first` on, every `step` arguments, as many as the argument before it says.
     pub const fn counted(first: u32, step: u32, flags: &'static [KeyFlag]) -> KeySpec {
         KeySpec { counted: true, ..KeySpec::to_end(first, step, flags) }
+    }
+
+    /// One key, or none, wherever `search` finds it in a request.
+    pub const fn searched(search: fn(&Args<'_>) -> Option<usize>, flags: &'static [KeyFlag]) -> KeySpec {
+        KeySpec { search: Some(search), ..KeySpec::one(0, flags) }
     }
 
     /// The same with a remark.
@@ -264,7 +272,13 @@ impl KeySpec {
     /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
     /// no such number.
     pub fn positions(&self, request: &Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
-        let (count, first, step) = (request.len(), self.first as usize, self.step.max(1) as usize);
+        let (count, step) = (request.len(), self.step.max(1) as usize);
+        if let Some(search) = self.search {
+            let found = search(request);
+            let (first, end) = found.map_or((0, 0), |at| (at, at + 1));
+            return Some((first..end).step_by(step));
+        }
+        let first = self.first as usize;
         let last = if self.counted {
             let keys = usize::try_from(parse_i64(request.get(first - 1)?)?).ok().filter(|&keys| keys > 0)?;
             first.saturating_add((keys - 1).saturating_mul(step))
@@ -273,7 +287,7 @@ impl KeySpec {
         } else {
             count.saturating_sub(self.last.unsigned_abs() as usize)
         };
-        Some((first..=last.min(count.saturating_sub(1))).step_by(step))
+        Some((first..last.saturating_add(1).min(count)).step_by(step))
     }
 }
 

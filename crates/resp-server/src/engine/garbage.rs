@@ -69,6 +69,32 @@ impl FreeInSteps for Lcs {
     }
 }
 
+/// Pieces of memory, of any length each.
+#[derive(Debug)]
+pub struct Pages(pub Vec<Vec<u8>>);
+
+impl FreeInSteps for Pages {
+    fn held_bytes(&self) -> usize {
+        self.0.iter().map(Vec::capacity).sum()
+    }
+
+    fn free_some(&mut self) -> bool {
+        let mut freed = 0;
+        while freed < STEP_BYTES
+            && let Some(page) = self.0.last_mut()
+        {
+            let step = page.capacity().min(STEP_BYTES);
+            page.clear();
+            page.shrink_to(page.capacity() - step);
+            freed += step;
+            if page.capacity() == 0 {
+                self.0.pop();
+            }
+        }
+        !self.0.is_empty()
+    }
+}
+
 impl FreeInSteps for Vec<Snapshot> {
     fn held_bytes(&self) -> usize {
         self.len() * (STEP_BYTES / STEP_SNAPSHOTS)
