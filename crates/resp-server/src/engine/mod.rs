@@ -44,7 +44,7 @@ use crate::proto::{CommandError, Limits};
 pub use client::Client;
 pub use clients::{Clients, Slot};
 pub use ledger::{Ledger, ThreadTime};
-pub use parked::{Nothing, Wait};
+pub use parked::Wait;
 pub use settings::{LogLevel, Settings};
 pub use stats::Stats;
 pub use tasks::{Progress, Slice, Sliced};

@@ -28,7 +28,7 @@ use super::{ClientId, Engine};
 use crate::keyspace::{KeyPlace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 
-/// What a handler asks for that has found nothing.
+/// What a handler asks for that has found nothing. When its time is up the reply is the null that stands for an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// The arguments that are the keys waited for, in the order in which they are preferred. A key may come twice.
@@ -37,27 +37,6 @@ pub struct Wait {
     pub value_type: ValueType,
     /// Microseconds from now after which it waits no longer; `None`: for ever.
     pub timeout_us: Option<u64>,
-    /// The reply then.
-    pub nothing: Nothing,
-}
-
-/// How a command tells that it has found nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nothing {
-    /// A null.
-    Null,
-    /// A null where an array was expected.
-    NullArray,
-}
-
-impl Nothing {
-    /// Writes it.
-    pub fn reply(self, reply: &mut Reply) {
-        match self {
-            Nothing::Null => reply.null(),
-            Nothing::NullArray => reply.null_array(),
-        }
-    }
 }
 
 /// Why a client is parked no longer although no key was ready.
@@ -84,7 +63,6 @@ pub struct ParkedRequest {
     value_type: ValueType,
     /// On the monotonic clock.
     deadline_us: Option<u64>,
-    nothing: Nothing,
 }
 
 /// One who stands in the queue of a key.
@@ -175,7 +153,6 @@ impl Engine {
             keys,
             value_type: wait.value_type,
             deadline_us: wait.timeout_us.map(|us| self.now.monotonic_us.saturating_add(us)),
-            nothing: wait.nothing,
         };
         self.park_again(client, parked);
     }
@@ -242,7 +219,7 @@ impl Engine {
         self.stats.commands_processed += 1;
         let protocol = self.client(client).protocol;
         match how {
-            Unblock::Timeout => self.outbox.write(client, protocol, |reply| parked.nothing.reply(reply)),
+            Unblock::Timeout => self.outbox.write(client, protocol, Reply::null_array),
             Unblock::Error => {
                 let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.stats.count_error(&error.text());

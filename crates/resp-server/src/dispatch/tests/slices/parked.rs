@@ -6,7 +6,7 @@ use super::*;
 use crate::dispatch::lookup::lookup;
 use crate::dispatch::serve_parked;
 use crate::engine::Now;
-use crate::engine::parked::{Nothing, Unblock, Wait};
+use crate::engine::parked::{Unblock, Wait};
 use crate::keyspace::ValueType;
 
 impl Clients {
@@ -18,7 +18,7 @@ impl Clients {
             bytes.extend_from_slice(word.as_bytes());
         }
         batch.end_request();
-        let wait = Wait { keys: 1..words.len(), value_type: ValueType::String, timeout_us, nothing: Nothing::Null };
+        let wait = Wait { keys: 1..words.len(), value_type: ValueType::String, timeout_us };
         let command = lookup().command(words[0].as_bytes()).expect("a command");
         self.engine.park(client, (command.number, command.name), &batch.args(0, &bytes), &wait);
         let request = OwnedRequest { bytes, batch, index: 0 };
@@ -127,11 +127,11 @@ fn time_is_up_at_its_millisecond() {
     clients.at_ms(19);
     assert_eq!(clients.turn(early), PARKED);
     clients.at_ms(20);
-    assert_eq!(clients.turn(early), Ok("$-1\r\n".to_owned()));
+    assert_eq!(clients.turn(early), Ok("*-1\r\n".to_owned()));
     clients.at_ms(1_499);
     assert_eq!(clients.turn(late), PARKED);
     clients.at_ms(1_500);
-    assert_eq!(clients.turn(late), Ok("$-1\r\n".to_owned()));
+    assert_eq!(clients.turn(late), Ok("*-1\r\n".to_owned()));
     clients.at_ms(1_000_000_000);
     assert_eq!(clients.turn(never), PARKED);
     assert_eq!(clients.engine.next_timeout_us(), None);
@@ -153,7 +153,7 @@ fn a_wait_can_be_ended_by_others() {
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":1\r\n".to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":0\r\n".to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &id(1), "ERROR"]), Ok(":1\r\n".to_owned()));
-    assert_eq!(clients.turn(waiters[0]), Ok("$-1\r\n".to_owned()));
+    assert_eq!(clients.turn(waiters[0]), Ok("*-1\r\n".to_owned()));
     let error = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
     assert_eq!(clients.turn(waiters[1]), Ok(error.to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &other.0.to_string()]), Ok(":0\r\n".to_owned()));
@@ -224,7 +224,7 @@ fn no_wake_up_is_lost_among_many_clients() {
                 let at = next(queues[key].len() as u64) as usize;
                 let client = queues[key].remove(at).unwrap();
                 clients.engine.unblock(client, Unblock::Timeout);
-                assert_eq!(clients.turn(client), Ok("$-1\r\n".to_owned()));
+                assert_eq!(clients.turn(client), Ok("*-1\r\n".to_owned()));
                 idle.push(client);
             }
             3 if queues[key].len() > 2 => {
