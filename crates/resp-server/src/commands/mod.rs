@@ -16,6 +16,7 @@
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | [`debug`] | DEBUG: for tests |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
@@ -33,6 +34,7 @@ pub mod bitmap;
 pub mod bitop;
 pub mod command;
 pub mod connection;
+pub mod debug;
 pub mod expire;
 pub mod generic;
 pub mod latency;
@@ -66,6 +68,7 @@ use crate::proto::Reply;
 pub const COMMANDS: &[&[&CommandSpec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
+    debug::COMMANDS,
     latency::COMMANDS,
     slowlog::COMMANDS,
     command::COMMANDS,
