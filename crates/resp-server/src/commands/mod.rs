@@ -22,6 +22,7 @@
 //! | `list_form` | lists in either form, as their commands see them |
 //! | `list_long` | the long forms of pushes, pops and LRANGE |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | [`debug`] | DEBUG: for tests |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
@@ -39,6 +40,7 @@ pub mod bitmap;
 pub mod bitop;
 pub mod command;
 pub mod connection;
+pub mod debug;
 pub mod expire;
 pub mod generic;
 pub mod latency;
@@ -78,6 +80,7 @@ use crate::proto::Reply;
 pub const COMMANDS: &[&[&CommandSpec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
+    debug::COMMANDS,
     latency::COMMANDS,
     slowlog::COMMANDS,
     command::COMMANDS,

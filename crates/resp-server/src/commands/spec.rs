@@ -192,6 +192,8 @@ pub enum Flag {
     AllowBusy,
     /// A Sentinel process, which has few commands, serves it too. Not printed.
     Sentinel,
+    /// Refused unless a setting of its own allows it. Not printed.
+    Protected,
     /// Reaches keys that its arguments do not name (`SCAN`, `RANDOMKEY`). Not printed.
     TouchesArbitraryKeys,
 }
@@ -218,7 +220,7 @@ impl Flag {
             Flag::NoMulti => "no_multi",
             Flag::MovableKeys => "movablekeys",
             Flag::AllowBusy => "allow_busy",
-            Flag::MayReplicate | Flag::Sentinel | Flag::TouchesArbitraryKeys => return None,
+            Flag::MayReplicate | Flag::Sentinel | Flag::Protected | Flag::TouchesArbitraryKeys => return None,
         })
     }
 }

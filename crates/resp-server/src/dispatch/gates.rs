@@ -76,6 +76,16 @@ pub(super) const GATES: &[Gate] = &[
         },
     },
     Gate {
+        name: "the command is enabled for the client",
+        concerns: |command| command.is(Flag::Protected),
+        closed: |engine, client| !engine.settings().enable_debug_command.admits(client),
+        refuse: |request| {
+            let admitted = request.engine.settings().enable_debug_command.admits(request.client);
+            (!admitted && request.command()?.spec.is(Flag::Protected))
+                .then_some(CommandError::text_static(DEBUG_REFUSED))
+        },
+    },
+    Gate {
         name: "the client has shown the password",
         concerns: |command| !command.is(Flag::NoAuth),
         closed: |_, client| !client.authenticated,
@@ -101,6 +111,10 @@ pub(super) const GATES: &[Gate] = &[
         refuse: |_| None,
     },
 ];
+
+/// The words are Redis's. DEBUG is the only protected command so far.
+const DEBUG_REFUSED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+     from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
 
 const _: () = assert!(GATES.len() <= u32::BITS as usize);
 
@@ -189,6 +203,7 @@ mod tests {
                 "the command exists",
                 "the subcommand exists",
                 "the number of arguments is right",
+                "the command is enabled for the client",
                 "the client has shown the password",
                 "there is memory for a write",
                 "no long command holds its keys",
@@ -198,9 +213,14 @@ mod tests {
 
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
-        for (name, gates) in
-            [("get", 0b101000), ("set", 0b111000), ("auth", 0b000000), ("del", 0b101000), ("ping", 0b001000)]
-        {
+        for (name, gates) in [
+            ("get", 0b1010000),
+            ("set", 0b1110000),
+            ("auth", 0),
+            ("del", 0b1010000),
+            ("ping", 0b0010000),
+            ("debug", 0b0011000),
+        ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");
         }

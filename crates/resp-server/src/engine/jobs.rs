@@ -105,14 +105,27 @@ pub(super) struct Expiry {
     unfinished: bool,
     /// When that was, on the monotonic clock.
     last_us: u64,
+    /// Nothing is removed before it is asked for: a test wants it so.
+    stopped: bool,
 }
 
 impl Engine {
+    /// Stops the job that removes keys whose time has come, or lets it go on. They are absent for every command all the same.
+    pub(crate) fn set_active_expiry(&mut self, active: bool) {
+        self.expiry.stopped = !active;
+    }
+
     fn expiry_in_debt(&self) -> bool {
+        if self.expiry.stopped {
+            return false;
+        }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
+        if self.expiry.stopped {
+            return false;
+        }
         let holds = &self.holds;
         self.expiry.unfinished = self.keyspace.expire_step_but(EXPIRY_LOOKUPS, |db, hash| holds.is_held(db, hash));
         self.expiry.last_us = self.now.monotonic_us;

@@ -80,7 +80,7 @@ pub struct Peer {
 
 impl Peer {
     /// Whether it is on this machine, as far as its address tells.
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.unix
             || self.addr.parse::<SocketAddr>().is_ok_and(|addr| match addr.ip() {
                 IpAddr::V4(ip) => ip.is_loopback(),
@@ -111,6 +111,8 @@ pub struct Host {
     /// A monotonic clock in nanoseconds, the one that [`Now::monotonic_us`] is read from. Read twice a batch to learn how long
     /// its commands took, and once for each step of a job.
     pub clock_ns: fn() -> u64,
+    /// Stops the calling thread for so many microseconds: what DEBUG SLEEP is for.
+    pub sleep_us: fn(u64),
     /// What the event loop's thread has done: see [`ledger`]. Read at most some thousand times a second.
     pub thread_time: fn() -> ThreadTime,
 }
@@ -128,6 +130,7 @@ impl Default for Host {
             resident_bytes: || 0,
             cpu_us: || (0, 0),
             clock_ns: || 0,
+            sleep_us: |_| (),
             thread_time: ThreadTime::default,
         }
     }

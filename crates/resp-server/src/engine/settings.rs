@@ -31,6 +31,8 @@ pub struct Settings {
     pub maxclients: u32,
     /// Whether clients from elsewhere are refused while there is no password.
     pub protected_mode: bool,
+    /// Who may use DEBUG.
+    pub enable_debug_command: Admitted,
     /// The password; empty: none.
     pub requirepass: Password,
     /// Databases, numbered from 0.
@@ -89,6 +91,30 @@ impl std::fmt::Debug for Password {
     }
 }
 
+/// Who may use a command that is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// Nobody.
+    Nobody,
+    /// Everybody.
+    Everybody,
+    /// Clients on this machine.
+    Local,
+}
+
+const ADMITTED: [Admitted; 3] = [Admitted::Nobody, Admitted::Everybody, Admitted::Local];
+
+impl Admitted {
+    /// Whether a client may.
+    pub fn admits(self, client: &super::Client) -> bool {
+        match self {
+            Admitted::Nobody => false,
+            Admitted::Everybody => true,
+            Admitted::Local => client.peer.is_local(),
+        }
+    }
+}
+
 /// How much is logged: each level includes those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
@@ -119,6 +145,7 @@ impl Default for Settings {
             timeout: 0,
             maxclients: 10_000,
             protected_mode: true,
+            enable_debug_command: Admitted::Nobody,
             requirepass: Password::default(),
             databases: 16,
             proto_max_bulk_len: 512 << 20,
@@ -207,6 +234,15 @@ pub const SETTINGS: &[Setting] = &[
     row("timeout", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.timeout.into(), |s, v| s.timeout = v as u32)),
     row("maxclients", AnyTime, Integer(Plain, 1, u32::MAX as i128, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32)),
     row("protected-mode", AnyTime, Bool(|s| s.protected_mode, |s, v| s.protected_mode = v)),
+    row(
+        "enable-debug-command",
+        AtStart,
+        Choice(
+            &["no", "yes", "local"],
+            |s| s.enable_debug_command as usize,
+            |s, v| s.enable_debug_command = ADMITTED[v],
+        ),
+    ),
     row("requirepass", AnyTime, Bytes(|s| &s.requirepass.0, |s, v| s.requirepass = Password(v))),
     // What it holds.
     row("databases", AtStart, Integer(Plain, 1, DATABASES_MAX, |s| s.databases.into(), |s, v| s.databases = v as u32)),

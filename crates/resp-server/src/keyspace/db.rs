@@ -117,6 +117,11 @@ impl Found<'_> {
         self.key.as_ref().expect("a key in the store has a length that it may have")
     }
 
+    /// A number that tells where the entry stands, if the key is there: the same as long as it is changed where it lies.
+    pub fn address(&self) -> Option<u64> {
+        Some(self.place?.location.offset().get())
+    }
+
     /// What the key holds, if it is there.
     pub fn value_type(&self) -> Option<ValueType> {
         Some(self.place?.head.value_type)

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::fs::read_to_string;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -25,6 +25,7 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
         cpu_us,
         clock_ns,
+        sleep_us: |us| std::thread::sleep(Duration::from_micros(us)),
         thread_time,
     }
 }

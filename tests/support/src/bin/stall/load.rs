@@ -215,15 +215,22 @@ impl Load {
     /// Reads the reply of `KEYS key:*`, which must be `key:0` to `key:(keys-1)`, each once.
     pub(crate) fn expect_keys(&mut self, keys: u64) -> Result {
         self.wire.expect(&format!("*{keys}"))?;
-        let mut seen = vec![false; usize::try_from(keys)?];
-        for _ in 0..keys {
+        self.expect_elements(keys, |_, _| Ok(()))
+    }
+
+    /// Reads the bulks `key:0` to `key:(count-1)` in any order, each once. `each` is called behind each of them, with its number.
+    pub(crate) fn expect_elements(&mut self, count: u64, mut each: impl FnMut(&mut Load, u64) -> Result) -> Result {
+        let mut seen = vec![false; usize::try_from(count)?];
+        for _ in 0..count {
             let bulk = self.wire.take(KEY_BULK)?;
             let number = bulk.strip_prefix(b"$16\r\nkey:").and_then(|rest| rest.strip_suffix(b"\r\n"));
             let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
-            let seen = number.and_then(|number| seen.get_mut(number));
-            match seen {
-                Some(seen) if !*seen => *seen = true,
-                _ => return Err(format!("KEYS answers {:?}", String::from_utf8_lossy(bulk)).into()),
+            match number.and_then(|number| Some((number, seen.get_mut(number)?))) {
+                Some((number, seen)) if !*seen => {
+                    *seen = true;
+                    each(self, number as u64)?;
+                }
+                _ => return Err(format!("an element is {:?}", String::from_utf8_lossy(bulk)).into()),
             }
         }
         Ok(())

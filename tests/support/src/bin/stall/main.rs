@@ -13,6 +13,7 @@
 //! Both clients are threads of one process, because the load alone knows from when to when a measurement counts. The load makes and
 //! checks its bytes as it goes (see [`content`]), so that it holds no value itself.
 
+mod collections;
 mod content;
 mod load;
 mod machine;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use load::{Load, Scale};
 use probe::{Counting, Figures};
-use rows::{ROWS, Row};
+use rows::Row;
 
 /// What went wrong, in a sentence.
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["rows"] => {
-            for row in ROWS {
+            for row in rows::all() {
                 println!("{}\t{}\t{}", row.name, row.commands.join(" "), row.title);
             }
             Ok(())
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn prepare(name: &str, port: &str, size: &str, keys: &str, seconds: &str) -> Result {
-    let row = ROWS.iter().find(|row| row.name == name).ok_or_else(|| format!("there is no row {name}"))?;
+    let row = rows::all().find(|row| row.name == name).ok_or_else(|| format!("there is no row {name}"))?;
     let scale = Scale { size: size.parse()?, keys: keys.parse()?, measured: Duration::from_secs_f64(seconds.parse()?) };
     run(row, port.parse()?, scale)
 }

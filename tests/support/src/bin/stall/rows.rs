@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::collections;
 use crate::content::Content;
 use crate::load::Load;
 
@@ -22,7 +23,7 @@ pub(crate) struct Row {
     pub(crate) run: fn(&mut Load) -> Result,
 }
 
-const fn row(
+pub(crate) const fn row(
     name: &'static str,
     title: &'static str,
     commands: &'static [&'static str],
@@ -31,8 +32,13 @@ const fn row(
     Row { name, title, commands, flushes: false, run }
 }
 
-/// All of them, in the order in which they run.
-pub(crate) const ROWS: &[Row] = &[
+/// All rows, in the order in which they run: those about strings and keys, then those about collections.
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(collections::ROWS)
+}
+
+/// Those about strings and keys.
+const ROWS: &[Row] = &[
     row("quiet", "nothing", &[], quiet),
     row("set", "SET of {size}", &["set"], set),
     row("overwrite", "SET over {size}", &["set"], overwrite),
@@ -55,7 +61,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 /// How long after a command its consequences are looked for.
-const AFTER: Duration = Duration::from_millis(200);
+pub(crate) const AFTER: Duration = Duration::from_millis(200);
 const KIB: u64 = 1024;
 
 fn quiet(load: &mut Load) -> Result {

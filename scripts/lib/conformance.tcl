@@ -1,0 +1,130 @@
+# Runs one file of Redis's own test suite against a server that runs already, and tells what becomes of each test.
+#
+#   cd <Redis's source tree>; tclsh conformance.tcl PORT FILE [skipped test ...]       FILE as unit/type/string
+#
+# Prints a line for each thing that happens: `testing`, `ok`, `err`, `skip`, `ignore`, `note` or `done`, then the test's name,
+# then what there is to say, with tabs between; backslash, tab and line end inside of a field are written \\ \t \n.
+#
+# The suite's own procedures are used as they are, but for four, so that one failure hides nothing:
+# - what it tells its own overseer is printed here;
+# - a block of code (`start_server`, `tags`, a file) is carried out command by command, and an error between two tests is told
+#   as a failure named after the command;
+# - after a failed test the connection is a new one, since the old one may be in the middle of a reply;
+# - `start_server`, which for a server from outside only flushes and sets what the block wants, does not insist on FUNCTION
+#   and on each setting: what the server does not take is a note.
+
+set port [lindex $argv 0]
+set unit [lindex $argv 1]
+set skipped [lrange $argv 2 end]
+
+fconfigure stdout -buffering line -encoding binary
+set argv [list --host 127.0.0.1 --port $port --durable --tags -needs:repl]
+foreach name $skipped {
+    lappend argv --skiptest $name
+}
+
+# All of the suite's helper but its last command, which would start its own overseer and clients.
+set helper [open tests/test_helper.tcl]
+set text [read $helper]
+close $helper
+set end [string last "\nif {\$::client} \{" $text]
+if {$end < 0} {
+    puts stderr "tests/test_helper.tcl is not as it is known"
+    exit 2
+}
+eval [string range $text 0 $end]
+set ::test_server_fd none
+
+proc told {kind name text} {
+    set escapes [list "\\" "\\\\" "\t" "\\t" "\n" "\\n"]
+    puts "$kind\t[string map $escapes $name]\t[string map $escapes $text]"
+}
+
+proc send_data_packet {fd status data {elapsed 0}} {
+    switch $status {
+        testing - skip {told $status $data ""}
+        ok {told ok $data "$elapsed ms"}
+        ignore {
+            if {![regexp {^(.*): ((Tag: |Not supported|large memory).*)$} $data -> name why]} {
+                set name ""
+                set why $data
+            }
+            told ignore $name $why
+        }
+        err {
+            # The test's name and file, the message without the ten letters of "assertion:", and for what is no assertion all of it.
+            set name $::cur_test
+            set inside [string last " in $::curfile" $name]
+            if {$inside >= 0} {
+                set name [string range $name 0 $inside-1]
+            }
+            set lines [split $data "\n"]
+            if {[lindex $lines 0] eq "$name in $::curfile"} {
+                set lines [lrange $lines [expr {[string match "*while executing*" $data] ? 2 : 1}] end]
+            }
+            told err $name [join $lines "\n"]
+            catch {reconnect}
+            catch {r debug set-active-expire 1}
+        }
+        default {}
+    }
+}
+
+# Carries out a script one command after another, `level` frames up.
+proc each_command {level code} {
+    set command ""
+    foreach line [split $code "\n"] {
+        append command $line "\n"
+        if {![info complete $command]} continue
+        if {[catch {uplevel $level $command} message options] == 1} {
+            set first [lindex [split [string trim $command] "\n"] 0]
+            told err "(between tests) [string range $first 0 70]" "$message\n[dict get $options -errorinfo]"
+            catch {reconnect}
+        }
+        set command ""
+    }
+}
+
+proc tags {tags code} {
+    set tags [string map { \" "" } $tags]
+    set before $::tags
+    set ::tags [concat $::tags $tags]
+    if {[tags_acceptable $::tags why]} {
+        each_command 2 $code
+    } else {
+        told ignore "" $why
+    }
+    set ::tags $before
+}
+
+proc run_external_server_test {code overrides} {
+    set client [redis $::host $::port 0 $::tls]
+    $client select 9
+    set config [dict create port $::port]
+    lappend ::servers [dict create host $::host port $::port client $client config $config]
+    r flushall
+    catch {r function flush}
+    set before {}
+    foreach {name value} $overrides {
+        if {[catch {
+            set old [lindex [r config get $name] 1]
+            r config set $name $value
+            lappend before $name $old
+        } message]} {
+            told note "" "$name $value: $message"
+        }
+    }
+    each_command 3 $code
+    foreach {name value} $before {
+        catch {r config set $name $value}
+    }
+    catch {[srv client] close}
+    set ::servers [lrange $::servers 0 end-1]
+}
+
+set ::curfile "tests/$unit.tcl"
+set file [open $::curfile]
+set code [read $file]
+close $file
+each_command #0 $code
+told done $unit ""
