@@ -496,6 +496,8 @@ impl Combining {
                 Sink::Told => self.told.bulk(member),
                 Sink::Counted(_) => {}
                 Sink::Built(set) => {
+                    // To add it costs as much as to look it up, and more.
+                    budget.spend(Budget::MEMBER);
                     self.only_integers = self.only_integers && parse_i64(member).is_some();
                     set.add(db.store_mut(), member, &limits).map_err(put_error)?;
                 }

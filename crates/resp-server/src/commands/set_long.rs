@@ -29,7 +29,7 @@ pub(super) struct Budget(usize);
 
 impl Budget {
     /// What a member costs beside its bytes: a look-up takes some 0.1 to 0.4 us.
-    const MEMBER: usize = 64;
+    pub(super) const MEMBER: usize = 64;
     /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
     const CHOICE: usize = 256;
 
@@ -38,9 +38,9 @@ impl Budget {
         Budget(db.slice_bytes())
     }
 
-    /// For a slice: some 340 members.
+    /// For a slice: some 250 members.
     pub(super) fn of_slice(db: &Db<'_>) -> Budget {
-        Budget(db.slice_bytes().div_ceil(3))
+        Budget(db.slice_bytes().div_ceil(4))
     }
 
     /// Something was done with a member of so many bytes.
