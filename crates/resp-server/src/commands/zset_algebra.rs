@@ -413,6 +413,7 @@ impl Combining {
             return Ok(true);
         }
         let input = self.inputs[self.input];
+        let budget = budget.for_draft(self.draft.as_ref());
         let mut batch = Batch::default();
         // Each member is looked for in all other inputs.
         let budget = if self.operation == Operation::Union { budget } else { budget.divided(self.inputs.len()) };

@@ -324,6 +324,14 @@ impl Draft {
         }
     }
 
+    /// Bytes that each change goes through because they are packed.
+    pub fn packed_bytes(&self) -> usize {
+        match self {
+            Draft::Packed(bytes) => bytes.len(),
+            Draft::Large(_) => 0,
+        }
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         match self {
