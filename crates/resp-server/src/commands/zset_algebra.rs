@@ -320,7 +320,6 @@ fn combine(
     if operation != Operation::Diff {
         inputs.sort_by_key(|input| input.len);
     }
-    let encoding = Encoding::of(0, 0, db.limits());
     let combining = Combining {
         operation,
         aggregate,
@@ -330,7 +329,8 @@ fn combine(
         input: 0,
         cursor: 0,
         count: 0,
-        draft: Some(Draft::new(encoding)),
+        draft: Some(Draft::new(Encoding::Skiplist)),
+        longest: 0,
         untold: None,
     };
     let keys: Vec<&[u8]> = combining.inputs.iter().map(|input| args.at(input.at)).collect();
@@ -397,8 +397,10 @@ struct Combining {
     cursor: u64,
     /// Members counted, if they are only counted.
     count: u64,
-    /// Members found. `None` once they are stored.
+    /// Members found. `None` once they are stored. A skip list, as in Redis, until it is stored: its zeros have signs.
     draft: Option<Draft>,
+    /// Bytes of the longest of them.
+    longest: usize,
     /// Once all are found: what is still to be told.
     untold: Option<Range<u64>>,
 }
@@ -411,6 +413,7 @@ impl Combining {
             return Ok(true);
         }
         let input = self.inputs[self.input];
+        let budget = budget.for_draft(self.draft.as_ref());
         let mut batch = Batch::default();
         // Each member is looked for in all other inputs.
         let budget = if self.operation == Operation::Union { budget } else { budget.divided(self.inputs.len()) };
@@ -446,6 +449,7 @@ impl Combining {
             let limits = *db.limits();
             let draft = self.draft.as_mut().expect("it has not ended");
             draft.set(db.store_mut(), &limits, member, score).map_err(put_error)?;
+            self.longest = self.longest.max(member.len());
         }
         Ok(self.input == inputs_read)
     }
@@ -500,7 +504,9 @@ impl Work for Combining {
     fn finish(&mut self, db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         match self.purpose {
             Purpose::Store(event) => {
-                let draft = self.draft.take().expect("it has not ended");
+                let mut draft = self.draft.take().expect("it has not ended");
+                let len = draft.reader(db.store()).len();
+                draft.set_encoding(Encoding::of(len, self.longest, db.limits()));
                 long::store(db, args.at(1), draft, event, reply)
             }
             Purpose::Tell { .. } | Purpose::Count { .. } => Ok(()),

@@ -84,6 +84,13 @@ impl Budget {
         self.pay(2 * member_len + (CHANGE - 1) * MEMBER_BYTES)
     }
 
+    /// As much of it as makes changes of a draft as dear as they are while it is packed.
+    pub(super) fn for_draft(self, draft: Option<&Draft>) -> Budget {
+        /// Packed bytes that take as long to go through several times as a change of a large sorted set does.
+        const BYTES: usize = 256;
+        self.divided(1 + draft.map_or(0, Draft::packed_bytes) / BYTES)
+    }
+
     /// A part of it.
     pub(super) fn divided(self, parts: usize) -> Budget {
         Budget(self.0 / parts.max(1))

@@ -394,6 +394,7 @@ impl Work for Storing {
         mut budget: Budget,
     ) -> Result<bool, CommandError> {
         let mut batch = Batch::default();
+        budget = budget.for_draft(self.draft.as_ref());
         long::read_kept(db, args.at(2), |set| {
             self.ranks.start += set.visit(self.ranks.clone(), Direction::Forward, |member, score| {
                 batch.push(member, score);

@@ -26,7 +26,7 @@ use std::ops::Range;
 use chunkbuf::{Entry, MapId, PutError, Slices, Store, UserFlags};
 
 use super::name::{Name, StoredName};
-use super::packed::{Elements, push};
+use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
 use super::{Large, Limits, PACKED_BYTES_MAX};
 
@@ -324,6 +324,14 @@ impl Draft {
         }
     }
 
+    /// Bytes that each change goes through because they are packed.
+    pub fn packed_bytes(&self) -> usize {
+        match self {
+            Draft::Packed(bytes) => bytes.len(),
+            Draft::Large(_) => 0,
+        }
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -332,10 +340,18 @@ impl Draft {
         }
     }
 
-    /// Says what the encoding is, if that is not what additions one by one have made it.
+    /// Says what the encoding is, if that is not what additions one by one have made it. What is packed and becomes a list pack
+    /// loses the signs of its zeros, as in Redis.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         match self {
-            Draft::Packed(bytes) => bytes[0] = encoding.flags(),
+            Draft::Packed(bytes) => {
+                bytes[0] = encoding.flags();
+                if encoding == Encoding::Listpack {
+                    let zeros = Packed::new(bytes).pairs().filter(|pair| pair.score == 0.0);
+                    let at: Vec<usize> = zeros.map(|pair| pair.at + encoded_len(pair.member.len())).collect();
+                    at.into_iter().for_each(|at| bytes[at..at + SCORE_BYTES].fill(0));
+                }
+            }
             Draft::Large(set) => set.encoding = encoding,
         }
     }
