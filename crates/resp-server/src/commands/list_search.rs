@@ -511,9 +511,8 @@ impl Trim {
         let nodes = (db.slice_bytes() / NODE_BYTES).clamp(1, NODES_PER_SLICE);
         let found = db.find_held(key);
         let (list, store) = large(db, &found).expect("a held list stays as it is");
-        if self.head > 0 {
-            self.head -= list.remove_some(store, End::Head, self.head, nodes);
-        } else {
+        self.head -= list.remove_some(store, End::Head, self.head, nodes);
+        if self.head == 0 {
             self.tail -= list.remove_some(store, End::Tail, self.tail, nodes);
         }
         if self.head + self.tail > 0 {
