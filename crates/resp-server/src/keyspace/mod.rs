@@ -5,13 +5,13 @@
 //! * [`collections`]: what it does with hashes, lists, sets and sorted sets.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
-//! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
 //! * [`hashes`]: a large set that grows and goes without a stall.
 //!
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
-//! 2. Each entry with an expiry has a record in the wheel of its database (see [`expiry`]).
+//! 2. Each entry with an expiry has a record in the wheel of its database (see [`Wheel`]).
 //! 3. Each blob of a map, and each large collection of a database, is named by exactly one of its entries.
 //! 4. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
 //!
@@ -20,7 +20,7 @@
 mod collections;
 mod db;
 mod event;
-mod expiry;
+mod fields;
 pub(crate) mod hashes;
 mod memory;
 mod string;
@@ -31,6 +31,7 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
 use crate::types::Limits;
 
+pub use crate::types::Millis;
 use collections::{Discarded, Table};
 pub use collections::{Reader, View};
 pub use db::{Db, Found, Kept, Ttl};
@@ -40,17 +41,16 @@ pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
 
-use expiry::Wheel;
+use crate::types::wheel::Wheel;
 use value::{Apart, Head};
 use walk::Walk;
-
-/// A point in time: milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Millis(pub i64);
 
 /// Bytes of strings that a command should go through before others get their turn: copied, counted or combined, 10 to 50 us.
 /// What costs more a byte has a measure of its own for it.
 pub const SLICE_BYTES: usize = 64 * 1024;
+
+/// For how long active expiry leaves a key alone that a command holds, in milliseconds.
+const HELD_FOR: i64 = 10;
 
 /// All databases.
 pub struct Keyspace {
@@ -94,6 +94,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// Keys removed because their time had come.
     pub expired_keys: u64,
+    /// Fields of hashes removed because their time had come.
+    pub expired_subkeys: u64,
     /// Changes to the data set.
     pub dirty: u64,
 }
@@ -104,6 +106,8 @@ struct Database {
     expires: u64,
     expiry_sum: i128,
     wheel: Wheel,
+    /// Hashes by the times at which they are to be looked at: a record no later than each one's next field expires.
+    fields: Wheel,
     collections: Table,
 }
 
@@ -127,6 +131,7 @@ impl Keyspace {
                 expires: 0,
                 expiry_sum: 0,
                 wheel: Wheel::default(),
+                fields: Wheel::default(),
                 collections: Table::default(),
             })
             .collect();
@@ -202,8 +207,8 @@ impl Keyspace {
         (0..self.databases()).map(|index| self.db(index).clear()).sum()
     }
 
-    /// One bounded step of the job that removes keys whose time has come: at most `budget` look-ups (and as many blocks
-    /// freed). Whether there is more to do right now.
+    /// One bounded step of the job that removes keys and fields of hashes whose time has come: at most `budget` look-ups (and as
+    /// many blocks freed). Whether there is more to do right now.
     pub fn expire_step(&mut self, budget: u32) -> bool {
         self.expire_step_but(budget, |_, _| false)
     }
@@ -217,12 +222,14 @@ impl Keyspace {
             let index = self.expire_next;
             self.expire_next = (index + 1) % self.databases();
             more |= self.databases[index].wheel.free_some(budget);
+            more |= self.databases[index].fields.free_some(budget);
             while left > 0
                 && let Some(prefix) = self.databases[index].wheel.next_due(self.now)
             {
                 left -= 1;
                 self.expire_prefix(index, prefix, &held);
             }
+            self.expire_fields(index, &mut left, &held);
             if left == 0 {
                 return true;
             }
@@ -233,7 +240,6 @@ impl Keyspace {
     /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again, and for a little later
     /// those that are held.
     fn expire_prefix(&mut self, index: usize, prefix: u32, held: &impl Fn(usize, u64) -> bool) {
-        const HELD_FOR: i64 = 10;
         let now = self.now;
         let database = &mut self.databases[index];
         let mut expired: Vec<Vec<u8>> = Vec::new();
@@ -333,7 +339,7 @@ impl Database {
 /// Whether a key that expires `at` has expired: only after that millisecond, as in Redis.
 #[inline]
 fn is_past(at: Millis, now: Millis) -> bool {
-    now > at
+    at.is_past(now)
 }
 
 #[cfg(test)]
