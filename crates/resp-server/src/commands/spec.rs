@@ -365,6 +365,8 @@ pub enum Group {
     Connection,
     /// Any key.
     Generic,
+    /// Hashes.
+    Hash,
     /// The server itself.
     Server,
     /// Sets.
@@ -382,6 +384,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
+            Group::Hash => "hash",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -395,6 +398,7 @@ impl Group {
             Group::Bitmap => Some(AclCategory::Bitmap),
             Group::Connection => Some(AclCategory::Connection),
             Group::Generic => Some(AclCategory::Keyspace),
+            Group::Hash => Some(AclCategory::Hash),
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

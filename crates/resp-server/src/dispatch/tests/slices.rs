@@ -14,6 +14,8 @@ use crate::proto::{Batch, Reply, Span};
 
 use super::{OK, OOM, at_second, peer};
 
+/// Long commands on hashes.
+mod hashes;
 /// Long commands on sets.
 mod sets;
 /// Long commands on strings.
