@@ -24,8 +24,8 @@ use crate::types::{Collection, Large as _, Limits, PACKED_BYTES_MAX};
 
 use chunkbuf::Store;
 
-/// What a field of a request may cost, in the bytes of a slice: 256 fields are a slice.
-const FIELD_COST: usize = 256;
+/// What a field of a request may cost, in the bytes of a slice: 170 fields are a slice.
+const FIELD_COST: usize = 384;
 
 /// The hash that a view shows, to be read now.
 pub(super) fn reader<'a>(db: &'a Db<'_>, view: &'a View<'a>) -> Reader<'a> {

@@ -22,8 +22,8 @@ pub(crate) const COMMANDS: &[&CommandSpec] = &[&HGETALL, &HKEYS, &HVALS, &HSCAN,
 
 const KEY_READ: &[KeySpec] = &[KeySpec::one(1, &[KeyFlag::Ro, KeyFlag::Access])];
 
-/// What a field costs, in the bytes of a slice: 256 are a slice.
-pub(super) const FIELD_COST: usize = 256;
+/// What a field costs, in the bytes of a slice: 170 are a slice.
+pub(super) const FIELD_COST: usize = 384;
 /// What a bite of the index costs, in the bytes of a slice.
 const BITE_COST: usize = 32;
 /// Bytes of a gathered reply that become a segment.

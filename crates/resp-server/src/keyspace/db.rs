@@ -390,6 +390,7 @@ impl Db<'_> {
         database.expiry_sum = 0;
         database.wheel.clear();
         database.fields.clear();
+        database.unfinished.clear();
         self.keyspace.discard_collections(self.index);
         keys
     }

@@ -4,8 +4,9 @@
 //! for the time of its next field. In a small hash that is its first field; a large one asks a wheel of its own. So nothing walks over
 //! a hash to find what has expired in it.
 //!
-//! Invariant: for each hash with a field that expires there is a record no later than the time at which it is to be looked at.
-//! There may be more records than hashes; one that leads to nothing is forgotten.
+//! Invariant: for each hash with a field that expires there is a record no later than the time at which it is to be looked at, or
+//! it is in the list of those that the last step has not finished. There may be more records than hashes; one that leads to
+//! nothing is forgotten.
 
 use super::collections::View;
 use super::value::Head;
@@ -17,6 +18,12 @@ impl Keyspace {
     /// Removes fields that are due in database `index`, at the cost of some of the look-ups that are `left`.
     pub(super) fn expire_fields(&mut self, index: usize, left: &mut u32, held: &impl Fn(usize, u64) -> bool) {
         while *left > 0
+            && let Some(key) = self.databases[index].unfinished.pop()
+        {
+            *left -= 1;
+            self.expire_fields_of(index, &key, left, held);
+        }
+        while *left > 0
             && let Some(prefix) = self.databases[index].fields.next_due(self.now)
         {
             *left -= 1;
@@ -27,16 +34,20 @@ impl Keyspace {
                 }
             });
             for key in &keys {
-                let hash = self.store.key(key).hash();
-                let mut db = self.db(index);
-                if held(index, hash) {
-                    db.look_at_fields(hash, Millis(db.now().0 + HELD_FOR));
-                    continue;
-                }
-                let found = db.find(key);
-                db.expire_fields(key, found, left);
+                self.expire_fields_of(index, key, left, held);
             }
         }
+    }
+
+    fn expire_fields_of(&mut self, index: usize, key: &[u8], left: &mut u32, held: &impl Fn(usize, u64) -> bool) {
+        let hash = self.store.key(key).hash();
+        let mut db = self.db(index);
+        if held(index, hash) {
+            db.look_at_fields(hash, Millis(db.now().0 + HELD_FOR));
+            return;
+        }
+        let found = db.find(key);
+        db.expire_fields(key, found, left);
     }
 }
 
@@ -88,8 +99,12 @@ impl Db<'_> {
                 let Some((Collection::Hash(hash), store)) = self.large_mut(&found) else {
                     unreachable!("just seen");
                 };
-                let (expired, _) = hash.expire_some(store, now, lookups);
-                (expired, hash.len() == 0)
+                let (expired, more) = hash.expire_some(store, now, lookups);
+                let is_empty = hash.len() == 0;
+                if more && !is_empty {
+                    self.keyspace.databases[self.index].unfinished.push(key.to_vec());
+                }
+                (expired, is_empty)
             }
         };
         self.fields_expired(key, found, expired, is_empty);

@@ -108,6 +108,8 @@ struct Database {
     wheel: Wheel,
     /// Hashes by the times at which they are to be looked at: a record no later than each one's next field expires.
     fields: Wheel,
+    /// Keys of hashes of which the last step has left fields that are due.
+    unfinished: Vec<Vec<u8>>,
     collections: Table,
 }
 
@@ -132,6 +134,7 @@ impl Keyspace {
                 expiry_sum: 0,
                 wheel: Wheel::default(),
                 fields: Wheel::default(),
+                unfinished: Vec::new(),
                 collections: Table::default(),
             })
             .collect();

@@ -205,6 +205,23 @@ fn the_fields_of_a_hash_that_moves_still_expire() {
 }
 
 #[test]
+fn a_large_hash_whose_fields_are_all_due_goes_step_by_step_without_a_pause() {
+    const FIELDS: u64 = 3_000;
+    let mut keyspace = keyspace(u64::MAX);
+    for number in 0..FIELDS {
+        ask(&mut keyspace, &format!("HSETEX h PX 100 FIELDS 1 field:{number} value:{number}"));
+    }
+    keyspace.set_now(Millis(START.0 + 200));
+    let mut steps = 0;
+    while keyspace.expire_step(100) {
+        steps += 1;
+    }
+    assert!(steps >= FIELDS / 101, "{steps}");
+    assert_eq!(ask(&mut keyspace, "EXISTS h"), ":0");
+    assert_eq!(keyspace.stats.expired_subkeys, FIELDS);
+}
+
+#[test]
 fn a_hash_that_grows_beyond_memory_stays_as_it_was() {
     let mut keyspace = keyspace(4 << 20);
     ask(&mut keyspace, "HSET h f v");
