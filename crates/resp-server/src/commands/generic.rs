@@ -1,6 +1,7 @@
 //! Commands about keys, whatever they hold.
 
 use super::arguments::{integer, small_integer};
+use super::copying;
 use super::many::{are_many, each_key};
 use super::spec::{
     AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
@@ -232,13 +233,10 @@ const COPY: CommandSpec = CommandSpec {
 
 fn copy(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let selected = context.engine.client(context.client).db;
-    let copied = copy_key(&mut context.engine.keyspace, selected, args)?;
-    reply.integer(i64::from(copied));
-    Ok(Flow::Done)
+    copy_key(&mut context.engine.keyspace, selected, args, reply)
 }
 
-/// Whether a copy was made.
-fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Result<bool, CommandError> {
+fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let mut target_db = source_db;
     let mut replace = false;
     let mut index = 3;
@@ -260,12 +258,16 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>) -> Resul
     let found_target = keyspace.db(target_db).find(target);
     let mut db = keyspace.db(source_db);
     let found = db.read(source);
-    if !found.exists() || (found_target.exists() && !replace) {
-        return Ok(false);
+    let copies = found.exists() && (replace || !found_target.exists());
+    if copies && db.held_collection(source).is_some() {
+        return Ok(copying::copy(&mut db, &found, target_db, replace));
     }
-    db.copy(&found, target_db, &found_target)?;
-    keyspace.db(target_db).changed(target, Event::CopyTo);
-    Ok(true)
+    if copies {
+        db.copy(&found, target_db, &found_target)?;
+        keyspace.db(target_db).changed(target, Event::CopyTo);
+    }
+    reply.integer(i64::from(copies));
+    Ok(Flow::Done)
 }
 
 const SAME_OBJECT: CommandError = CommandError::text_static("ERR source and destination objects are the same");

@@ -14,6 +14,10 @@
 //! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZREMRANGEBYSCORE ... |
 //! | [`zset_pop`] | sorted sets from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
 //! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
+//! | [`hash`] | fields of a hash: HSET, HGET, HDEL, HINCRBY ... |
+//! | [`hash_walk`] | many fields of a hash: HGETALL, HSCAN, HRANDFIELD ... |
+//! | [`hash_expiry`] | the time to live of fields: HEXPIRE, HTTL, HPERSIST ... |
+//! | [`hash_both`] | two things at once: HGETDEL, HGETEX, HSETEX |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
@@ -26,6 +30,8 @@
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
+//! | `copying` | COPY of a large collection, whatever its type |
+//! | `hash_edit` | a hash as commands change it, in either form, at once or in slices |
 //! | `long` | the long forms of commands on one or two strings |
 //! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
 //! | `set_long` | the long forms of commands on one set |
@@ -40,9 +46,15 @@ pub mod bitmap;
 pub mod bitop;
 pub mod command;
 pub mod connection;
+mod copying;
 pub mod debug;
 pub mod expire;
 pub mod generic;
+pub mod hash;
+pub mod hash_both;
+mod hash_edit;
+pub mod hash_expiry;
+pub mod hash_walk;
 pub mod latency;
 pub mod list;
 mod list_form;
@@ -98,6 +110,10 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     list::COMMANDS,
     list_search::COMMANDS,
     list_move::COMMANDS,
+    hash::COMMANDS,
+    hash_walk::COMMANDS,
+    hash_expiry::COMMANDS,
+    hash_both::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];

@@ -388,6 +388,8 @@ pub enum Group {
     Generic,
     /// Lists.
     List,
+    /// Hashes.
+    Hash,
     /// The server itself.
     Server,
     /// Sets.
@@ -406,6 +408,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::List => "list",
+            Group::Hash => "hash",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -420,6 +423,7 @@ impl Group {
             Group::Connection => Some(AclCategory::Connection),
             Group::Generic => Some(AclCategory::Keyspace),
             Group::List => Some(AclCategory::List),
+            Group::Hash => Some(AclCategory::Hash),
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

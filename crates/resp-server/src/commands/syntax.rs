@@ -94,6 +94,7 @@ impl Kind {
             "increment",
             "index",
             "milliseconds",
+            "numfields",
             "numkeys",
             "offset",
             "seconds",
@@ -245,6 +246,7 @@ impl<'a> Words<'a> {
     /// A token with what follows it.
     fn token(&mut self, token: &str) -> Result<Argument, String> {
         let mut following = Vec::new();
+        let mut spelt = Vec::new();
         while let Some(word) = self.peek() {
             if word == "<" && following.is_empty() {
                 self.next();
@@ -257,10 +259,16 @@ impl<'a> Words<'a> {
             }
             self.next();
             following.push(argument(word)?);
-            if self.repetition() == Some(1) && self.left[1] == word {
-                // TOKEN name [name ...]: the token comes once.
-                self.left.drain(..4);
-                following.last_mut().expect("just pushed").multiple = true;
+            spelt.push(word);
+            if let Some(repeated) = self.repetition()
+                && spelt.ends_with(&self.left[1..1 + repeated])
+            {
+                // TOKEN name [name ...], or several names: the token comes once.
+                self.left.drain(..repeated + 3);
+                let mut group = block(following.split_off(following.len() - repeated));
+                group.multiple = true;
+                following.push(group);
+                spelt.clear();
             }
         }
         let mut argument = if following.is_empty() {
@@ -349,6 +357,8 @@ mod tests {
             ("<ON | OFF>", "oneof(ON=! OFF=!)"),
             ("[TYPE <NORMAL | PUBSUB>]", "TYPE=oneof(NORMAL=! PUBSUB=!)?"),
             ("[ID client-id [client-id ...]]", "ID=client-id:integer?*"),
+            ("FIELDS n:integer f [f ...]", "FIELDS=block(n:integer f:string*)"),
+            ("FIELDS n:integer f v [f v ...]", "FIELDS=block(n:integer block(f:string v:string)*)"),
             ("[PREFIX prefix [PREFIX prefix ...]]", "PREFIX=prefix:string?*+"),
             (
                 "[protover:integer [AUTH username password] [SETNAME clientname]]",

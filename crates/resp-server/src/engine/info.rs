@@ -203,6 +203,7 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("instantaneous_input_kbps", format_args!("{:.2}", kib(input)));
     lines.field("instantaneous_output_kbps", format_args!("{:.2}", kib(output)));
     lines.field("rejected_connections", stats.connections_rejected);
+    lines.field("expired_subkeys", keys.expired_subkeys);
     lines.field("expired_keys", keys.expired_keys);
     lines.field("evicted_keys", 0);
     lines.field("keyspace_hits", keys.keyspace_hits);

@@ -17,8 +17,8 @@ use std::collections::VecDeque;
 
 use chunkbuf::{Arena, Store};
 
-use super::db::{Db, Found, Place, Ttl};
-use super::value::{Apart, CollectionId, HeadBytes};
+use super::db::{Db, Found, Place, Ttl, put_error};
+use super::value::{Apart, CollectionId, Head, HeadBytes};
 use super::{Keyspace, ValueType};
 use crate::proto::CommandError;
 use crate::types::{Collection, Large as _};
@@ -81,6 +81,15 @@ impl Db<'_> {
         let packed = value.slice(head.len..value.len());
         let packed = packed.contiguous().map_or_else(|| Cow::Owned(packed.to_vec()), Cow::Borrowed);
         Ok(Some(View::Packed(packed)))
+    }
+
+    /// The large collection of a key that a task holds, whether its time has come or not: time stands still for the task. `None` if
+    /// there is none, or a packed one.
+    pub fn held_collection(&self, key: &[u8]) -> Option<&Collection> {
+        match Head::decode(&self.keyspace.store.get(self.map(), key)?).apart {
+            Some(Apart::Collection(id)) => Some(self.large(id)),
+            _ => None,
+        }
     }
 
     /// Sets the key that was found to a packed collection; its expiry stays. A failed call changes nothing. In place if the
@@ -176,6 +185,41 @@ impl Db<'_> {
         let Keyspace { store, databases, .. } = &mut *self.keyspace;
         let collection = databases[self.index].collections.get_mut(id.0).as_deref_mut();
         Some((collection.expect("the entry names one that is there"), store))
+    }
+
+    /// An empty collection for a copy of the large one that was found; `None` if there is none, or a packed one.
+    pub fn begin_copy(&mut self, found: &Found<'_>) -> Option<Box<Collection>> {
+        let (collection, store) = self.large_mut(found)?;
+        Some(Box::new(collection.new_copy(store)))
+    }
+
+    /// Copies some elements of the large collection of a key that is held since the copy [began](Db::begin_copy), and moves the
+    /// cursor on, 0 at the beginning; whether there are more.
+    pub fn copy_some(&mut self, key: &[u8], copy: &mut Collection, cursor: &mut u64) -> Result<bool, CommandError> {
+        let now = self.now();
+        let entry = self.keyspace.store.get(self.map(), key).expect("the key is held");
+        let Some(Apart::Collection(id)) = Head::decode(&entry).apart else {
+            unreachable!("it was found to be a large collection, and is held");
+        };
+        let Keyspace { store, databases, .. } = &mut *self.keyspace;
+        let source = databases[self.index].collections.get(id.0).as_deref().expect("the entry names one that is there");
+        source.copy_some(store, copy, cursor, now).map_err(put_error)
+    }
+
+    /// Sets the key that was found to a copy that is whole. A failed call changes nothing and discards the copy.
+    pub fn put_copy(
+        &mut self,
+        found: Found<'_>,
+        value_type: ValueType,
+        copy: Box<Collection>,
+        ttl: Ttl,
+    ) -> Result<(), CommandError> {
+        let key = found.key_bytes().to_vec();
+        self.set_large(found, value_type, copy, ttl)?;
+        if value_type == ValueType::Hash {
+            self.take_over_fields(&key);
+        }
+        Ok(())
     }
 
     /// Gives up a large collection that no key has. O(1), it is freed by steps.

@@ -122,6 +122,11 @@ impl Found<'_> {
         Some(self.place?.location.offset().get())
     }
 
+    /// The bytes of the key; none of one that is longer than any can be.
+    pub(super) fn key_bytes(&self) -> &[u8] {
+        self.key.as_ref().map_or(&[], Key::bytes)
+    }
+
     /// What the key holds, if it is there.
     pub fn value_type(&self) -> Option<ValueType> {
         Some(self.place?.head.value_type)
@@ -289,7 +294,11 @@ impl Db<'_> {
         let head = HeadBytes::new(place.head.expires, place.head.value_type, None);
         let stored = self.stored(source, 0..self.value_len(place.location, &place.head));
         let mut target_db = self.keyspace.db(target_db);
-        target_db.put_stored(target, &head, stored, b"")
+        target_db.put_stored(target, &head, stored, b"")?;
+        if place.head.value_type == ValueType::Hash {
+            target_db.take_over_fields(target.stored_key().bytes());
+        }
+        Ok(())
     }
 
     /// Makes the key that `source` found become `target`, its expiry included. A failed call changes nothing. The source must be
@@ -303,7 +312,12 @@ impl Db<'_> {
         let moved = source.collection();
         match moved {
             None => self.copy(&source, target_db, &target)?,
-            Some(id) => self.hand_over(&source, id, target_db, &target)?,
+            Some(id) => {
+                self.hand_over(&source, id, target_db, &target)?;
+                if source.value_type() == Some(ValueType::Hash) {
+                    self.keyspace.db(target_db).take_over_fields(target.stored_key().bytes());
+                }
+            }
         }
         let key = source.key.expect("the caller has found the source");
         // The put may have moved the source, and could not have removed it.
@@ -388,6 +402,8 @@ impl Db<'_> {
         database.expires = 0;
         database.expiry_sum = 0;
         database.wheel.clear();
+        database.fields.clear();
+        database.unfinished.clear();
         self.keyspace.discard_collections(self.index);
         keys
     }

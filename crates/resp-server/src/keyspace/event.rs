@@ -81,6 +81,20 @@ pub enum Event {
     RenameTo,
     /// The key was copied from another one.
     CopyTo,
+    /// Fields of a hash were set.
+    HSet,
+    /// Fields of a hash were removed.
+    HDel,
+    /// A number in a hash was changed by an integer.
+    HIncrBy,
+    /// A number in a hash was changed by a float.
+    HIncrByFloat,
+    /// Fields of a hash were given an expiry.
+    HExpire,
+    /// The expiry of fields of a hash was taken away.
+    HPersist,
+    /// Fields of a hash were removed because their time had come.
+    HExpired,
     /// The key went to another database.
     MoveFrom,
     /// The key came from another database.
@@ -130,6 +144,13 @@ impl Event {
             Event::RenameFrom => "rename_from",
             Event::RenameTo => "rename_to",
             Event::CopyTo => "copy_to",
+            Event::HSet => "hset",
+            Event::HDel => "hdel",
+            Event::HIncrBy => "hincrby",
+            Event::HIncrByFloat => "hincrbyfloat",
+            Event::HExpire => "hexpire",
+            Event::HPersist => "hpersist",
+            Event::HExpired => "hexpired",
             Event::MoveFrom => "move_from",
             Event::MoveTo => "move_to",
         }

@@ -7,12 +7,13 @@
 //! * [`event`]: what can happen to a key.
 //! * [`awaited`]: keys that somebody waits for.
 //! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
 //! * [`hashes`]: a large set that grows and goes without a stall.
 //!
 //! Invariants:
 //! 1. `expires` of a database is the number of its entries with an expiry, and `expiry_sum` the sum of their times.
-//! 2. Each entry with an expiry has a record in the wheel of its database (see [`expiry`]).
+//! 2. Each entry with an expiry has a record in the wheel of its database (see [`Wheel`]).
 //! 3. Each blob of a map, and each large collection of a database, is named by exactly one of its entries.
 //! 4. A key past its expiry is absent for every command; it counts in DBSIZE until it is removed, as in Redis.
 //!
@@ -22,7 +23,7 @@ mod awaited;
 mod collections;
 mod db;
 mod event;
-mod expiry;
+mod fields;
 pub(crate) mod hashes;
 mod memory;
 mod string;
@@ -33,6 +34,7 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
 use crate::types::Limits;
 
+pub use crate::types::Millis;
 pub use awaited::{Awaited, KeyPlace};
 use collections::{Discarded, Table};
 pub use collections::{Reader, ReaderOfOne, View};
@@ -43,17 +45,16 @@ pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
 
-use expiry::Wheel;
+use crate::types::wheel::Wheel;
 use value::{Apart, Head};
 use walk::Walk;
-
-/// A point in time: milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Millis(pub i64);
 
 /// Bytes of strings that a command should go through before others get their turn: copied, counted or combined, 10 to 50 us.
 /// What costs more a byte has a measure of its own for it.
 pub const SLICE_BYTES: usize = 64 * 1024;
+
+/// For how long active expiry leaves a key alone that a command holds, in milliseconds.
+const HELD_FOR: i64 = 10;
 
 /// All databases.
 pub struct Keyspace {
@@ -99,6 +100,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// Keys removed because their time had come.
     pub expired_keys: u64,
+    /// Fields of hashes removed because their time had come.
+    pub expired_subkeys: u64,
     /// Changes to the data set.
     pub dirty: u64,
 }
@@ -109,6 +112,10 @@ struct Database {
     expires: u64,
     expiry_sum: i128,
     wheel: Wheel,
+    /// Hashes by the times at which they are to be looked at: a record no later than each one's next field expires.
+    fields: Wheel,
+    /// Keys of hashes of which the last step has left fields that are due.
+    unfinished: Vec<Vec<u8>>,
     collections: Table,
 }
 
@@ -132,6 +139,8 @@ impl Keyspace {
                 expires: 0,
                 expiry_sum: 0,
                 wheel: Wheel::default(),
+                fields: Wheel::default(),
+                unfinished: Vec::new(),
                 collections: Table::default(),
             })
             .collect();
@@ -208,8 +217,8 @@ impl Keyspace {
         (0..self.databases()).map(|index| self.db(index).clear()).sum()
     }
 
-    /// One bounded step of the job that removes keys whose time has come: at most `budget` look-ups (and as many blocks
-    /// freed). Whether there is more to do right now.
+    /// One bounded step of the job that removes keys and fields of hashes whose time has come: at most `budget` look-ups (and as
+    /// many blocks freed). Whether there is more to do right now.
     pub fn expire_step(&mut self, budget: u32) -> bool {
         self.expire_step_but(budget, |_, _| false)
     }
@@ -223,12 +232,14 @@ impl Keyspace {
             let index = self.expire_next;
             self.expire_next = (index + 1) % self.databases();
             more |= self.databases[index].wheel.free_some(budget);
+            more |= self.databases[index].fields.free_some(budget);
             while left > 0
                 && let Some(prefix) = self.databases[index].wheel.next_due(self.now)
             {
                 left -= 1;
                 self.expire_prefix(index, prefix, &held);
             }
+            self.expire_fields(index, &mut left, &held);
             if left == 0 {
                 return true;
             }
@@ -239,7 +250,6 @@ impl Keyspace {
     /// Removes what has expired among the entries whose hash begins with `prefix`; arms the others again, and for a little later
     /// those that are held.
     fn expire_prefix(&mut self, index: usize, prefix: u32, held: &impl Fn(usize, u64) -> bool) {
-        const HELD_FOR: i64 = 10;
         let now = self.now;
         let database = &mut self.databases[index];
         let mut expired: Vec<Vec<u8>> = Vec::new();
@@ -339,7 +349,7 @@ impl Database {
 /// Whether a key that expires `at` has expired: only after that millisecond, as in Redis.
 #[inline]
 fn is_past(at: Millis, now: Millis) -> bool {
-    now > at
+    at.is_past(now)
 }
 
 #[cfg(test)]

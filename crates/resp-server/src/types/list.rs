@@ -35,8 +35,8 @@ use chunkbuf::{Blob, PutError, Store};
 pub use encoding::Encoding;
 pub use node::{ELEMENT_BYTES_MAX, End};
 
-use super::Large;
 use super::ranked::{self, Ranked};
+use super::{Collection, Large, Millis};
 use encoding::LISTPACK_HEAD;
 use node::{Entries, Node, entry_len};
 
@@ -137,6 +137,22 @@ impl Large for List {
 
     fn memory_bytes(&self, _: &Store) -> u64 {
         self.held_bytes + self.nodes.memory_bytes() + size_of::<List>() as u64
+    }
+
+    fn new_copy(&self, _store: &mut Store) -> Collection {
+        Collection::List(List::new(self.encoding))
+    }
+
+    /// A node a call; the target knows how far it is.
+    fn copy_some(
+        &self,
+        store: &mut Store,
+        target: &mut Collection,
+        _cursor: &mut u64,
+        _now: Millis,
+    ) -> Result<bool, PutError> {
+        let Collection::List(target) = target else { unreachable!("a copy is of the same kind") };
+        List::copy_some(self, store, target, 1)
     }
 }
 

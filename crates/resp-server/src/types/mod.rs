@@ -13,16 +13,21 @@
 //!
 //! The forms know no protocol, no databases and no clock; what they take from the store they are handed with each call.
 
+pub mod hash;
 pub mod list;
 pub mod name;
 pub mod packed;
 pub mod ranked;
 pub mod set;
+pub(crate) mod wheel;
 pub mod zset;
 
 use std::fmt::Debug;
 
-use chunkbuf::Store;
+use chunkbuf::{PutError, Store};
+
+use hash::Hash;
+pub use wheel::Millis;
 
 /// A collection of more bytes, flags and lengths included, takes its large form. A change of a packed one writes it anew, so this
 /// bounds what a change costs; beside many smaller ones a large one's own structures would show.
@@ -76,6 +81,22 @@ pub trait Large: Debug {
 
     /// Bytes that it takes, about: for people.
     fn memory_bytes(&self, store: &Store) -> u64;
+
+    /// An empty one of its kind, for a copy. O(1).
+    fn new_copy(&self, store: &mut Store) -> Collection;
+
+    /// Copies some elements to `target`, which [`new_copy`](Large::new_copy) made, and moves `cursor` on, which is 0 at the beginning.
+    /// Nobody writes to this one meanwhile. O(1), a few elements a call, so that the caller counts them; whether there are more.
+    ///
+    /// # Errors
+    /// When there is no memory for the copy, which is then to be given up.
+    fn copy_some(
+        &self,
+        store: &mut Store,
+        target: &mut Collection,
+        cursor: &mut u64,
+        now: Millis,
+    ) -> Result<bool, PutError>;
 }
 
 /// A collection in its large form.
@@ -87,6 +108,8 @@ pub enum Collection {
     SortedSet(zset::SortedSet),
     /// A list.
     List(list::List),
+    /// A hash.
+    Hash(Hash),
 }
 
 impl Collection {
@@ -105,6 +128,7 @@ impl Collection {
             Collection::Set(set) => set,
             Collection::SortedSet(set) => set,
             Collection::List(list) => list,
+            Collection::Hash(hash) => hash,
         }
     }
 
@@ -113,6 +137,7 @@ impl Collection {
             Collection::Set(set) => set,
             Collection::SortedSet(set) => set,
             Collection::List(list) => list,
+            Collection::Hash(hash) => hash,
         }
     }
 }
@@ -128,5 +153,19 @@ impl Large for Collection {
 
     fn memory_bytes(&self, store: &Store) -> u64 {
         self.form().memory_bytes(store)
+    }
+
+    fn new_copy(&self, store: &mut Store) -> Collection {
+        self.form().new_copy(store)
+    }
+
+    fn copy_some(
+        &self,
+        store: &mut Store,
+        target: &mut Collection,
+        cursor: &mut u64,
+        now: Millis,
+    ) -> Result<bool, PutError> {
+        self.form().copy_some(store, target, cursor, now)
     }
 }

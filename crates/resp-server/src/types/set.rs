@@ -23,7 +23,7 @@ use chunkbuf::{Entry, Key, Location, MapId, PutError, Store, UserFlags};
 
 use super::name::{Name, StoredName};
 use super::packed::{self, Elements};
-use super::{Collection, Large, Limits, PACKED_BYTES_MAX};
+use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
 use crate::text::integer::{append_i64, parse_i64};
 
 /// Members of a packed set that are not integers in binary, which are searched through one by one.
@@ -574,6 +574,31 @@ impl Large for Set {
     /// With its index and its dead bytes. O(1).
     fn memory_bytes(&self, store: &Store) -> u64 {
         size_of::<Set>() as u64 + store.map_bytes(self.map)
+    }
+
+    fn new_copy(&self, store: &mut Store) -> Collection {
+        Collection::Set(Set::new(store, self.encoding))
+    }
+
+    fn copy_some(
+        &self,
+        store: &mut Store,
+        target: &mut Collection,
+        cursor: &mut u64,
+        _now: Millis,
+    ) -> Result<bool, PutError> {
+        let Collection::Set(target) = target else { unreachable!("a copy is of the same kind") };
+        let mut members: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        *cursor = store.scan(self.map, *cursor, |_, entry| members.push((entry.key.to_vec(), entry.value.to_vec())));
+        for (key, rest) in &members {
+            let key = store.key(key);
+            // A scan that goes on after a while may go back a little.
+            if store.find(target.map, &key).is_none() {
+                store.put_at(target.map, &key, None, UserFlags::NONE, &[rest])?;
+                target.len += 1;
+            }
+        }
+        Ok(*cursor != 0)
     }
 }
 

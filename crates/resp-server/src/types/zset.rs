@@ -28,7 +28,7 @@ use chunkbuf::{Entry, MapId, PutError, Slices, Store, UserFlags};
 use super::name::{Name, StoredName};
 use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
-use super::{Large, Limits, PACKED_BYTES_MAX};
+use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
 
 const SCORE_BYTES: usize = size_of::<f64>();
 
@@ -701,5 +701,22 @@ impl Large for SortedSet {
 
     fn memory_bytes(&self, store: &Store) -> u64 {
         store.map_bytes(self.map) + self.ranks.memory_bytes()
+    }
+
+    fn new_copy(&self, store: &mut Store) -> Collection {
+        Collection::SortedSet(SortedSet::new(store, self.encoding))
+    }
+
+    fn copy_some(
+        &self,
+        store: &mut Store,
+        target: &mut Collection,
+        _cursor: &mut u64,
+        _now: Millis,
+    ) -> Result<bool, PutError> {
+        /// What is copied in one go.
+        const BYTES: usize = 4096;
+        let Collection::SortedSet(target) = target else { unreachable!("a copy is of the same kind") };
+        SortedSet::copy_some(self, target, store, BYTES)
     }
 }

@@ -20,7 +20,10 @@ fn every_row_is_whole() {
 fn copy_reaches_into_another_database_and_fails_whole() {
     let mut keyspace = keyspace(u64::MAX);
     check(&mut keyspace, &[("SET k v EX 100", "+OK")]);
-    let mut copy = |words: &[&[u8]]| with_args(words, |args| copy_key(&mut keyspace, 0, args));
+    let mut copy = |words: &[&[u8]]| {
+        let mut reply = Reply::new();
+        with_args(words, |args| copy_key(&mut keyspace, 0, args, &mut reply).map(|_| reply.to_vec() == b":1\r\n"))
+    };
     assert_eq!(copy(&[b"COPY", b"k", b"k", b"DB", b"1"]), Ok(true));
     assert_eq!(copy(&[b"COPY", b"k", b"k", b"DB", b"1"]), Ok(false));
     assert_eq!(copy(&[b"COPY", b"k", b"k", b"DB", b"2"]).unwrap_err().text(), &b"ERR DB index is out of range"[..]);

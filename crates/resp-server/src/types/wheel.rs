@@ -28,7 +28,17 @@
 //! The wheel reads no clock: every call is given the time. A clock that is set back does not delay anything: the records then
 //! all come out once and are armed anew.
 
-use super::Millis;
+/// A point in time: milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// Whether what expires at this time has expired at `now`: only after that millisecond, as in Redis.
+    #[inline]
+    pub fn is_past(self, now: Millis) -> bool {
+        now > self
+    }
+}
 
 /// log2 of a level-0 slot in milliseconds.
 const TICK_BITS: u32 = 4;
@@ -43,7 +53,7 @@ const SETBACK_MS: i64 = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Wheel {
+pub(crate) struct Wheel {
     /// Nothing is allocated before the first key with a time to live.
     levels: Option<Box<[Level; LEVELS]>>,
     /// Buckets of a time before the clock was set back, to be armed anew.
@@ -69,13 +79,13 @@ struct Level {
 impl Wheel {
     /// How many records it holds; at least one for each distinct prefix of keys with an expiry.
     #[cfg(test)]
-    pub(super) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
     /// Promises that `prefix` comes out of [`next_due`](Wheel::next_due) once `at` is past. O(log n) in the records of its
     /// bucket, and now and then a sort of a thousand.
-    pub(super) fn arm(&mut self, prefix: u32, at: Millis, now: Millis) {
+    pub(crate) fn arm(&mut self, prefix: u32, at: Millis, now: Millis) {
         self.observe(now);
         let levels = self.levels.get_or_insert_with(|| new_levels(now));
         if self.records == 0 {
@@ -93,7 +103,7 @@ impl Wheel {
 
     /// The next record whose time has come, or nearly so. The nearest time goes first: a bucket that is cascaded early
     /// waits for what is due.
-    pub(super) fn next_due(&mut self, now: Millis) -> Option<u32> {
+    pub(crate) fn next_due(&mut self, now: Millis) -> Option<u32> {
         if self.records == 0 {
             return None;
         }
@@ -124,14 +134,14 @@ impl Wheel {
     }
 
     /// Forgets all records in O(1); their memory is freed by [`free_some`](Wheel::free_some).
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.take_buckets(|wheel| &mut wheel.discarded);
         self.discarded.append(&mut self.backlog);
         self.records = 0;
     }
 
     /// Frees the memory of at most `groups` groups of 4 KiB that [`clear`](Wheel::clear) left; whether there is more.
-    pub(super) fn free_some(&mut self, groups: u32) -> bool {
+    pub(crate) fn free_some(&mut self, groups: u32) -> bool {
         for _ in 0..groups {
             let Some(bucket) = self.discarded.last_mut() else {
                 return false;
@@ -143,9 +153,31 @@ impl Wheel {
         !self.discarded.is_empty()
     }
 
-    /// Bytes of memory that it takes.
-    #[cfg(test)]
-    fn memory_bytes(&self) -> usize {
+    /// When [`next_due`](Wheel::next_due) may have something to hand out, at the earliest; `None` while there is no record.
+    /// At a time before it there is nothing to be done. O(1).
+    pub(crate) fn next_look(&self, now: Millis) -> Option<Millis> {
+        if self.records == 0 {
+            return None;
+        }
+        let levels = self.levels.as_ref();
+        let is_late = !self.backlog.is_empty()
+            || levels.is_some_and(|levels| levels.iter().any(|level| !level.draining.groups.is_empty()));
+        if is_late {
+            return Some(now);
+        }
+        let slots = levels?.iter().enumerate().filter(|(_, level)| level.occupied != 0).map(|(index, level)| {
+            let ahead = level.occupied.rotate_right((level.next % SLOTS) as u32);
+            let slot = level.next + u64::from(ahead.trailing_zeros());
+            // The inverse of `frontier`: the first moment at which it lies behind the slot.
+            let at =
+                if index == 0 { (slot + 1) << TICK_BITS } else { (slot << shift(index)) - (1 << (shift(index) - 1)) };
+            Millis(i64::try_from(at).unwrap_or(i64::MAX).max(now.0))
+        });
+        slots.min()
+    }
+
+    /// Bytes of memory that it takes. O(slots).
+    pub(crate) fn memory_bytes(&self) -> usize {
         let levels = self.levels.iter().flat_map(|levels| levels.iter());
         levels.flat_map(|level| level.slots.iter().chain([&level.draining])).map(Bucket::memory_bytes).sum()
     }
@@ -278,7 +310,6 @@ impl Bucket {
         None
     }
 
-    #[cfg(test)]
     fn memory_bytes(&self) -> usize {
         let records = |group: &Group| group.records.capacity() * size_of::<u32>();
         self.groups.capacity() * size_of::<Group>() + self.groups.iter().map(records).sum::<usize>()
@@ -312,5 +343,5 @@ impl Group {
 }
 
 #[cfg(test)]
-#[path = "expiry/tests.rs"]
+#[path = "wheel/tests.rs"]
 mod tests;

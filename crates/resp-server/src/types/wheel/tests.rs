@@ -234,3 +234,29 @@ fn the_wheel_never_loses_a_key() {
         assert!(model.is_empty(), "seed {seed}: {} keys were lost", model.len());
     }
 }
+
+#[test]
+fn there_is_nothing_to_hand_out_before_the_next_look() {
+    let seed = 0x10ca1;
+    let mut random = Random(seed);
+    for round in 0..300 {
+        let mut wheel = Wheel::default();
+        let mut now = 1_700_000_000_000 + random.below(1 << 30) as i64;
+        assert_eq!(wheel.next_look(Millis(now)), None);
+        for prefix in 0..1 + random.below(5) as u32 {
+            let reach = 1 << random.below(40);
+            wheel.arm(prefix, Millis(now + random.below(reach) as i64), Millis(now));
+        }
+        while let Some(Millis(look)) = wheel.next_look(Millis(now)) {
+            let what = format!("round {round} of seed {seed:#x}: {look} from {now}");
+            assert!(look > now || now == look, "{what}");
+            if look > now {
+                assert_eq!(drain(&mut wheel, look - 1), [], "{what}");
+            }
+            now = look;
+            let before = wheel.records();
+            let out = drain(&mut wheel, now);
+            assert!(!out.is_empty() && out.len() as u64 <= before, "{what}");
+        }
+    }
+}
