@@ -338,10 +338,15 @@ def pairs(items):
 
 
 def plain(reply):
-    """A reply with its floats as Python prints them: Redis 7.0 has 17 digits where 7.4 has as few as tell the number."""
+    """A reply with its floats as Python prints them: Redis 7.0 has 17 digits where 7.4 has as few as tell the number.
+
+    Zero has no sign: in Redis a score's is lost in the small encoding and kept in the large one.
+    """
     kind, held = reply
     if isinstance(held, list):
         return (kind, [plain(item) for item in held])
+    if held == b"-0":
+        return (kind, b"0")
     if kind in (b"$", b",") and (len(held) > 15 or b"." in held or b"e" in held):
         try:
             return (kind, repr(float(held)).encode())
