@@ -9,7 +9,7 @@
 # - what it tells its own overseer is printed here;
 # - a block of code (`start_server`, `tags`, a file) is carried out command by command, and an error between two tests is told
 #   as a failure named after the command;
-# - after a failed test the connection is a new one, since the old one may be in the middle of a reply;
+# - after a failed test the connection is a new one if the old one is in the middle of a reply;
 # - `start_server`, which for a server from outside only flushes and sets what the block wants, does not insist on FUNCTION
 #   and on each setting: what the server does not take is a note.
 
@@ -63,10 +63,19 @@ proc send_data_packet {fd status data {elapsed 0}} {
                 set lines [lrange $lines [expr {[string match "*while executing*" $data] ? 2 : 1}] end]
             }
             told err $name [join $lines "\n"]
-            catch {reconnect}
+            into_step
             catch {r debug set-active-expire 1}
         }
         default {}
+    }
+}
+
+# A new connection, unless the old one answers to what it is asked. What the tests outside of it chose (RESP3) is kept if it can be.
+proc into_step {} {
+    catch {r readraw 0}
+    catch {r deferred 0}
+    if {[catch {r echo in-step} answer] || $answer ne "in-step"} {
+        catch {reconnect}
     }
 }
 
@@ -79,7 +88,7 @@ proc each_command {level code} {
         if {[catch {uplevel $level $command} message options] == 1} {
             set first [lindex [split [string trim $command] "\n"] 0]
             told err "(between tests) [string range $first 0 70]" "$message\n[dict get $options -errorinfo]"
-            catch {reconnect}
+            into_step
         }
         set command ""
     }
