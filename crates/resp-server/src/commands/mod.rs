@@ -14,6 +14,7 @@
 //! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZREMRANGEBYSCORE ... |
 //! | [`zset_pop`] | sorted sets from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
 //! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
+//! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
@@ -38,6 +39,7 @@ mod arguments;
 pub mod bitfield;
 pub mod bitmap;
 pub mod bitop;
+pub mod blocking;
 pub mod command;
 pub mod connection;
 pub mod debug;
@@ -98,6 +100,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     list::COMMANDS,
     list_search::COMMANDS,
     list_move::COMMANDS,
+    blocking::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];
