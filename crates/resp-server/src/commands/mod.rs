@@ -15,6 +15,7 @@
 //! | [`zset_pop`] | sorted sets from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
 //! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
 //! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
+//! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
@@ -40,6 +41,7 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod bitop;
 pub mod blocking;
+pub mod blocking_zset;
 pub mod command;
 pub mod connection;
 pub mod debug;
@@ -101,6 +103,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     list_search::COMMANDS,
     list_move::COMMANDS,
     blocking::COMMANDS,
+    blocking_zset::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];
