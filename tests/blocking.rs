@@ -112,11 +112,9 @@ fn a_wait_ends_by_order() {
     let server = start();
     let (mut waiter, mut other) = (server.client(), server.client());
     let id = waiter.ask("CLIENT ID").trim_start_matches("(integer) ").to_owned();
-    for (how, expected) in [
-        ("", "(nil)"),
-        ("TIMEOUT", "(nil)"),
-        ("ERROR", "(error) UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-    ] {
+    for (how, expected) in
+        [("", "(nil)"), ("TIMEOUT", "(nil)"), ("ERROR", "(error) UNBLOCKED client unblocked via CLIENT UNBLOCK")]
+    {
         waiter.send_bytes(b"BLPOP q 0\r\n").unwrap();
         await_blocked(&mut other, 1);
         assert_eq!(other.ask(&format!("CLIENT UNBLOCK {id} {how}")), "(integer) 1");

@@ -22,8 +22,7 @@ pub(crate) const COMMANDS: &[&CommandSpec] = &[&BLPOP, &BRPOP, &BLMOVE, &BRPOPLP
 pub(super) const KEYS_BEFORE_TIMEOUT: &[KeySpec] =
     &[KeySpec { last: -2, ..KeySpec::to_end(1, 1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]) }];
 /// Keys whose number is argument 2.
-pub(super) const COUNTED_KEYS: &[KeySpec] =
-    &[KeySpec::counted(3, 1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete])];
+pub(super) const COUNTED_KEYS: &[KeySpec] = &[KeySpec::counted(3, 1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete])];
 
 const BLPOP: CommandSpec = CommandSpec {
     name: "blpop",
@@ -162,7 +161,9 @@ mod tests {
 
     #[test]
     fn a_timeout_counts_in_milliseconds_rounded_up() {
-        let us = |text: &str| timeout_us(text.as_bytes(), Millis(1_700_000_000_000)).map_err(|error| error.text().into_owned());
+        let us = |text: &str| {
+            timeout_us(text.as_bytes(), Millis(1_700_000_000_000)).map_err(|error| error.text().into_owned())
+        };
         for (text, expected) in [
             ("0", None),
             ("-0.0001", None),

@@ -3,7 +3,7 @@
 use super::blocking::{COUNTED_KEYS, KEYS_BEFORE_TIMEOUT, park, timeout_us};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, Large, Outcome, Run};
 use super::zset_long::{Edit, Shape, view};
-use super::zset_range::{MultiPop, pop};
+use super::zset_pop::{MultiPop, pop};
 use crate::keyspace::{Db, Event, ValueType};
 use crate::proto::{Args, Reply};
 use crate::types::zset::Direction;

@@ -16,10 +16,10 @@ use super::{OK, OOM, at_second, peer};
 
 /// Long commands on lists.
 mod lists;
-/// Long commands on sets.
-mod sets;
 /// Requests that wait for a key.
 mod parked;
+/// Long commands on sets.
+mod sets;
 /// Long commands on strings.
 mod strings;
 /// Long commands on sorted sets.
