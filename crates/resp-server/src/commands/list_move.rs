@@ -164,7 +164,6 @@ pub(super) fn pop_many_with_key(
 ///
 /// # Errors
 /// When the key is of another type.
-#[allow(dead_code)] // for the commands that wait
 pub(super) fn pop_with_key(db: &mut Db<'_>, key: &[u8], end: End, reply: &mut Reply) -> Result<bool, CommandError> {
     let found = db.find(key);
     if view(db, &found)?.is_none() {

@@ -18,6 +18,8 @@
 //! | [`hash_walk`] | many fields of a hash: HGETALL, HSCAN, HRANDFIELD ... |
 //! | [`hash_expiry`] | the time to live of fields: HEXPIRE, HTTL, HPERSIST ... |
 //! | [`hash_both`] | two things at once: HGETDEL, HGETEX, HSETEX |
+//! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
+//! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
@@ -44,6 +46,8 @@ mod arguments;
 pub mod bitfield;
 pub mod bitmap;
 pub mod bitop;
+pub mod blocking;
+pub mod blocking_zset;
 pub mod command;
 pub mod connection;
 mod copying;
@@ -114,6 +118,8 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     hash_walk::COMMANDS,
     hash_expiry::COMMANDS,
     hash_both::COMMANDS,
+    blocking::COMMANDS,
+    blocking_zset::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
 ];
