@@ -17,6 +17,7 @@
 //! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | [`object`] | OBJECT: how a value is kept |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
 //! | [`list_move`] | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
@@ -53,6 +54,7 @@ mod list_form;
 mod list_long;
 pub mod list_move;
 pub mod list_search;
+pub mod object;
 mod long;
 mod many;
 pub mod server;
@@ -105,6 +107,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     blocking::COMMANDS,
     blocking_zset::COMMANDS,
     generic::COMMANDS,
+    object::COMMANDS,
     expire::COMMANDS,
 ];
 
