@@ -18,6 +18,7 @@
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`object`] | OBJECT: how a value is kept |
+//! | [`sort`] | SORT and SORT_RO |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
 //! | [`list_move`] | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
@@ -62,6 +63,7 @@ pub mod set;
 pub mod set_algebra;
 mod set_long;
 pub mod slowlog;
+pub mod sort;
 pub mod spec;
 pub mod string;
 pub mod string_range;
@@ -108,6 +110,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     blocking_zset::COMMANDS,
     generic::COMMANDS,
     object::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
 ];
 

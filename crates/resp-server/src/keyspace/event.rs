@@ -81,6 +81,8 @@ pub enum Event {
     RenameTo,
     /// The key was copied from another one.
     CopyTo,
+    /// A list was set to what SORT has sorted.
+    SortStore,
     /// The key went to another database.
     MoveFrom,
     /// The key came from another database.
@@ -130,6 +132,7 @@ impl Event {
             Event::RenameFrom => "rename_from",
             Event::RenameTo => "rename_to",
             Event::CopyTo => "copy_to",
+            Event::SortStore => "sortstore",
             Event::MoveFrom => "move_from",
             Event::MoveTo => "move_to",
         }
