@@ -58,6 +58,7 @@ pub mod list_search;
 pub mod object;
 mod long;
 mod many;
+pub mod object;
 pub mod server;
 pub mod set;
 pub mod set_algebra;

@@ -3,7 +3,9 @@
 //! The names of encodings are those that Redis would have for the value, whatever form it has here. When a key was last used is not
 //! kept, so there is no OBJECT IDLETIME.
 
-use super::spec::{AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
+use super::spec::{
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
+};
 use super::{hash_edit, list_form, reply_help, set, zset_long};
 use crate::keyspace::{Db, Found, StringEncoding, ValueType, View};
 use crate::proto::{Args, CommandError, Reply};

@@ -434,4 +434,3 @@ impl Sliced for Sorting {
         std::mem::take(&mut self.vector).discard(engine);
     }
 }
-

@@ -116,9 +116,7 @@ fn collect_list(list: &ListView<'_>, walk: &Walk, vector: &mut Vector, is_enough
             let from = crate::types::Large::len(*list) - walk.next;
             for _ in list.backward(from).take(count).take_while(|element| push(*element)) {}
         }
-        ListView::Large(list) => {
-            for _ in list.forward(walk.next).take(count).take_while(|element| push(*element)) {}
-        }
+        ListView::Large(list) => for _ in list.forward(walk.next).take(count).take_while(|element| push(*element)) {},
     }
 }
 

@@ -255,6 +255,9 @@ mod tests {
         for element in [&b"short"[..], &long, b"short too"] {
             vector.push(element);
         }
-        assert_eq!((vector.element(0), vector.element(1), vector.element(2)), (&b"short"[..], &long[..], &b"short too"[..]));
+        assert_eq!(
+            (vector.element(0), vector.element(1), vector.element(2)),
+            (&b"short"[..], &long[..], &b"short too"[..])
+        );
     }
 }
