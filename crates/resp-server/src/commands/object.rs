@@ -130,7 +130,12 @@ const HELP: CommandSpec = CommandSpec {
     keys: &[],
     large: Large::None,
     run: Run::Server(help),
-    doc: Doc { summary: "Tells what OBJECT can do.", since: "6.2.0", ..Doc::of(Group::Generic) },
+    doc: Doc {
+        summary: "Tells what OBJECT can do.",
+        since: "6.2.0",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
 };
 
 fn help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {

@@ -49,7 +49,7 @@ const SORT: CommandSpec = CommandSpec {
         since: "1.0.0",
         complexity: "O(N+M*log(N)) for N elements of which M are asked for; with BY and GET a look-up for each.",
         syntax: "key [BY by-pattern:pattern] [LIMIT offset:integer count] [GET get-pattern:pattern [GET get-pattern:pattern ...]] \
-                 [ASC | DESC] [ALPHA:sorting] [STORE destination:key]",
+                 [ASC | DESC] [ALPHA] [STORE destination:key]",
         acl: ACL,
         ..Doc::of(Group::Generic)
     },
@@ -64,7 +64,7 @@ const SORT_RO: CommandSpec = CommandSpec {
         summary: "Sorts the elements of a list, a set or a sorted set, and replies with them.",
         since: "7.0.0",
         syntax: "key [BY by-pattern:pattern] [LIMIT offset:integer count] [GET get-pattern:pattern [GET get-pattern:pattern ...]] \
-                 [ASC | DESC] [ALPHA:sorting]",
+                 [ASC | DESC] [ALPHA]",
         ..SORT.doc
     },
     ..SORT

@@ -274,7 +274,7 @@ fn a_list_with_elements_for_all_serves_all_and_a_move_serves_who_waits_for_its_t
     assert_eq!(clients.ask(waiters[0], &words("blmove a b left right 0")), PARKED);
     assert_eq!(clients.ask(waiters[1], &words("brpoplpush b c 0")), PARKED);
     assert_eq!(clients.ask(waiters[2], &words("blpop c 0")), PARKED);
-    assert_eq!(clients.ask(waiters[3], &words("bzpopmin a c 0")), PARKED);
+    assert_eq!(clients.ask(waiters[3], &words("bzpopmin c d 0")), PARKED);
     clients.ask(pusher, &words("rpush a x y")).unwrap();
     assert_eq!(clients.turn(waiters[0]), bulk("x"));
     assert_eq!(clients.turn(waiters[1]), bulk("x"));
