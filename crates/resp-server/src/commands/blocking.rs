@@ -72,7 +72,7 @@ const BLMOVE: CommandSpec = CommandSpec {
         summary: "Moves an element from an end of one list to an end of another; waits for one if there is none.",
         since: "6.2.0",
         complexity: "O(1)",
-        syntax: "source:key destination:key <LEFT:wherefrom | RIGHT:wherefrom> <LEFT:whereto | RIGHT:whereto> timeout:double",
+        syntax: "source:key destination:key <LEFT | RIGHT> <LEFT | RIGHT> timeout:double",
         ..Doc::of(Group::List)
     },
 };

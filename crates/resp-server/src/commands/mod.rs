@@ -21,6 +21,8 @@
 //! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | [`object`] | OBJECT: how a value is kept |
+//! | [`sort`] | SORT and SORT_RO |
 //! | [`expire`] | the time to live of a key |
 //! | [`list`] | lists: pushing, popping, reading by index |
 //! | [`list_move`] | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
@@ -65,13 +67,16 @@ mod list_form;
 mod list_long;
 pub mod list_move;
 pub mod list_search;
+pub mod object;
 mod long;
 mod many;
+pub mod object;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
 mod set_long;
 pub mod slowlog;
+pub mod sort;
 pub mod spec;
 pub mod string;
 pub mod string_range;
@@ -121,6 +126,8 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     blocking::COMMANDS,
     blocking_zset::COMMANDS,
     generic::COMMANDS,
+    object::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
 ];
 

@@ -421,9 +421,10 @@ impl Group {
         match self {
             Group::Bitmap => Some(AclCategory::Bitmap),
             Group::Connection => Some(AclCategory::Connection),
-            Group::Generic => Some(AclCategory::Keyspace),
             Group::List => Some(AclCategory::List),
             Group::Hash => Some(AclCategory::Hash),
+            // SORT is generic and not of the key space: rows say it themselves.
+            Group::Generic => None,
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

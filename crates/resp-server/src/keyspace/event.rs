@@ -95,6 +95,8 @@ pub enum Event {
     HPersist,
     /// Fields of a hash were removed because their time had come.
     HExpired,
+    /// A list was set to what SORT has sorted.
+    SortStore,
     /// The key went to another database.
     MoveFrom,
     /// The key came from another database.
@@ -151,6 +153,7 @@ impl Event {
             Event::HExpire => "hexpire",
             Event::HPersist => "hpersist",
             Event::HExpired => "hexpired",
+            Event::SortStore => "sortstore",
             Event::MoveFrom => "move_from",
             Event::MoveTo => "move_to",
         }

@@ -22,6 +22,8 @@ mod lists;
 mod parked;
 /// Long commands on sets.
 mod sets;
+/// SORT of many elements.
+mod sort;
 /// Long commands on strings.
 mod strings;
 /// Long commands on sorted sets.

@@ -247,3 +247,41 @@ fn no_wake_up_is_lost_among_many_clients() {
         clients.engine.audit_parked();
     }
 }
+
+#[test]
+fn a_long_answer_goes_on_in_slices() {
+    const ELEMENTS: usize = 900;
+    let mut clients = Clients::new();
+    let (waiter, pusher) = (clients.connect(), clients.connect());
+    assert_eq!(clients.ask(waiter, &words("blmpop 0 1 q left count 100000")), PARKED);
+    let mut request = vec!["rpush".to_owned(), "q".to_owned()];
+    request.extend((0..ELEMENTS).map(|at| format!("{at:0>200}")));
+    let pushed = clients.ask(pusher, &request);
+    assert_eq!(pushed.unwrap_or_else(|_| clients.finish(pusher)), format!(":{ELEMENTS}\r\n"));
+    assert!(!clients.engine.is_parked(waiter));
+    let reply = clients.finish(waiter);
+    assert_eq!(reply.matches("$200\r\n").count(), ELEMENTS);
+    assert!(reply.starts_with(&format!("*2\r\n$1\r\nq\r\n*{ELEMENTS}\r\n")));
+    assert_eq!(clients.ask(pusher, &words("exists q")), Ok(":0\r\n".to_owned()));
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn a_list_with_elements_for_all_serves_all_and_a_move_serves_who_waits_for_its_target() {
+    let mut clients = Clients::new();
+    let waiters: Vec<ClientId> = (0..4).map(|_| clients.connect()).collect();
+    let pusher = clients.connect();
+    assert_eq!(clients.ask(waiters[0], &words("blmove a b left right 0")), PARKED);
+    assert_eq!(clients.ask(waiters[1], &words("brpoplpush b c 0")), PARKED);
+    assert_eq!(clients.ask(waiters[2], &words("blpop c 0")), PARKED);
+    assert_eq!(clients.ask(waiters[3], &words("bzpopmin c d 0")), PARKED);
+    clients.ask(pusher, &words("rpush a x y")).unwrap();
+    assert_eq!(clients.turn(waiters[0]), bulk("x"));
+    assert_eq!(clients.turn(waiters[1]), bulk("x"));
+    assert_eq!(clients.turn(waiters[2]), Ok("*2\r\n$1\r\nc\r\n$1\r\nx\r\n".to_owned()));
+    assert_eq!(clients.turn(waiters[3]), PARKED);
+    assert_eq!(clients.ask(pusher, &words("llen a")), Ok(":1\r\n".to_owned()));
+    clients.ask(pusher, &words("zadd c 1 m")).unwrap();
+    assert_eq!(clients.turn(waiters[3]), Ok("*3\r\n$1\r\nc\r\n$1\r\nm\r\n$1\r\n1\r\n".to_owned()));
+    clients.engine.audit_parked();
+}

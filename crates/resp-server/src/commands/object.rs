@@ -1,0 +1,155 @@
+//! OBJECT: what is to be known of how a key's value is kept.
+//!
+//! The names of encodings are those that Redis would have for the value, whatever form it has here. When a key was last used is not
+//! kept, so there is no OBJECT IDLETIME.
+
+use super::spec::{
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
+};
+use super::{hash_edit, list_form, reply_help, set, zset_long};
+use crate::keyspace::{Db, Found, StringEncoding, ValueType, View};
+use crate::proto::{Args, CommandError, Reply};
+use crate::types::list::packed;
+
+/// Table of contents.
+pub(crate) const COMMANDS: &[&CommandSpec] = &[&OBJECT];
+
+const OBJECT: CommandSpec = CommandSpec {
+    name: "object",
+    arity: Arity::AtLeast(2),
+    flags: &[],
+    keys: &[],
+    large: Large::None,
+    run: Run::Subcommands(&[&ENCODING, &FREQ, &REFCOUNT, &HELP]),
+    doc: Doc {
+        summary: "A container for commands about how values are kept.",
+        since: "2.2.3",
+        complexity: "Depends on subcommand.",
+        ..Doc::of(Group::Generic)
+    },
+};
+
+const ENCODING: CommandSpec = CommandSpec {
+    name: "encoding",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Readonly],
+    keys: &[KeySpec::one(2, &[KeyFlag::Ro])],
+    large: Large::None,
+    run: Run::Keys(encoding),
+    doc: Doc {
+        summary: "Names the way in which Redis would keep the value.",
+        since: "2.2.3",
+        syntax: "key",
+        acl: &[AclCategory::Keyspace],
+        tips: &["nondeterministic_output"],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn encoding(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let found = db.find(args.at(2));
+    match encoding_name(db, &found)? {
+        Some(name) => reply.bulk(name.as_bytes()),
+        None => reply.null(),
+    }
+    Ok(Flow::Done)
+}
+
+/// The encoding of what was found, as `OBJECT ENCODING` names it.
+fn encoding_name(db: &Db<'_>, found: &Found<'_>) -> Result<Option<&'static str>, CommandError> {
+    let Some(value_type) = found.value_type() else { return Ok(None) };
+    Ok(match value_type {
+        ValueType::String => db.string(found)?.map(|value| value.encoding().name()),
+        ValueType::List => list_form::view(db, found)?.map(|list| match list {
+            list_form::ListView::Packed(bytes) => packed::encoding(&bytes).name(),
+            list_form::ListView::Large(list) => list.encoding().name(),
+        }),
+        ValueType::Set => set::source(db, found)?.map(|set| set.encoding().name()),
+        ValueType::SortedSet => zset_long::view(db, found)?.map(|view| zset_long::reader(db, &view).encoding().name()),
+        ValueType::Hash => {
+            let view: Option<View<'_>> = db.collection(found, ValueType::Hash)?;
+            view.map(|view| hash_edit::reader(db, &view).encoding().name())
+        }
+        ValueType::Stream => Some("stream"),
+    })
+}
+
+const FREQ: CommandSpec = CommandSpec {
+    name: "freq",
+    run: Run::Keys(freq),
+    doc: Doc {
+        summary: "Tells how often a key is used, under the policies that count it: there are none of those here.",
+        since: "4.0.0",
+        ..ENCODING.doc
+    },
+    ..ENCODING
+};
+
+fn freq(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if db.find(args.at(2)).exists() {
+        return Err(CommandError::text_static(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+             policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
+    }
+    reply.null();
+    Ok(Flow::Done)
+}
+
+const REFCOUNT: CommandSpec = CommandSpec {
+    name: "refcount",
+    run: Run::Keys(refcount),
+    doc: Doc {
+        summary: "Tells how many references Redis would have to the value: very many to a small integer, one to any other.",
+        ..ENCODING.doc
+    },
+    ..ENCODING
+};
+
+fn refcount(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    /// Redis keeps integers below this once for all.
+    const SHARED: i64 = 10_000;
+    let found = db.find(args.at(2));
+    if !found.exists() {
+        reply.null();
+        return Ok(Flow::Done);
+    }
+    let is_shared = found.value_type() == Some(ValueType::String)
+        && db.string(&found)?.is_some_and(|value| {
+            value.encoding() == StringEncoding::Int
+                && value.integer().is_some_and(|integer| (0..SHARED).contains(&integer))
+        });
+    reply.integer(if is_shared { i64::from(i32::MAX) } else { 1 });
+    Ok(Flow::Done)
+}
+
+const HELP: CommandSpec = CommandSpec {
+    name: "help",
+    arity: Arity::Exactly(2),
+    flags: &[Flag::Loading, Flag::Stale],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(help),
+    doc: Doc {
+        summary: "Tells what OBJECT can do.",
+        since: "6.2.0",
+        acl: &[AclCategory::Keyspace],
+        ..Doc::of(Group::Generic)
+    },
+};
+
+fn help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
+    reply_help(
+        reply,
+        "OBJECT",
+        &[
+            "ENCODING <key>",
+            "    How Redis would keep the value.",
+            "FREQ <key>",
+            "    How often the key is used, under the policies that count it.",
+            "REFCOUNT <key>",
+            "    How many references Redis would have to the value.",
+        ],
+    );
+    Ok(Flow::Done)
+}

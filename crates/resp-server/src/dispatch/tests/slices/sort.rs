@@ -1,0 +1,96 @@
+//! SORT of many elements: collected, weighed, sorted and told in slices, and the same as at once.
+
+use super::*;
+
+const ELEMENTS: usize = 5000;
+
+fn numbers() -> Vec<String> {
+    (0..ELEMENTS).map(|at| (at * 7919 % ELEMENTS).to_string()).collect()
+}
+
+/// A list `l` of numbers in disorder, and a weight for each, which is the number from the other end.
+fn with_numbers() -> (Clients, ClientId) {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    for numbers in numbers().chunks(500) {
+        let mut request = vec!["rpush".to_owned(), "l".to_owned()];
+        request.extend_from_slice(numbers);
+        clients.ask(client, &request).unwrap();
+        let mut request = vec!["mset".to_owned()];
+        for number in numbers {
+            let weight = ELEMENTS - number.parse::<usize>().unwrap();
+            request.extend([format!("w:{number}"), weight.to_string()]);
+        }
+        clients.ask(client, &request).unwrap();
+    }
+    (clients, client)
+}
+
+/// The strings of a reply that is an array.
+fn elements(reply: &str) -> Vec<String> {
+    reply.split("\r\n").skip(1).filter(|line| !line.is_empty() && !line.starts_with('$')).map(str::to_owned).collect()
+}
+
+fn in_order(range: impl Iterator<Item = usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn a_long_sort_takes_slices_and_sorts_as_a_short_one() {
+    let (mut clients, client) = with_numbers();
+    for (request, expected) in [
+        ("sort l", in_order(0..ELEMENTS)),
+        ("sort l desc", in_order((0..ELEMENTS).rev())),
+        ("sort l by w:*", in_order((0..ELEMENTS).rev())),
+        ("sort_ro l by w:* get w:* limit 10 4000", in_order(11..4011)),
+        ("sort l by nosort limit 0 3000", numbers()[..3000].to_vec()),
+        ("sort l by nosort desc", numbers().into_iter().rev().collect()),
+    ] {
+        assert_eq!(clients.ask(client, &words(request)), SLICE, "{request}");
+        assert_eq!(elements(&clients.finish(client)), expected, "{request}");
+    }
+    assert_eq!(clients.ask(client, &words("sort l by w:* store sorted")), SLICE);
+    assert_eq!(clients.finish(client), format!(":{ELEMENTS}\r\n"));
+    let outcome = clients.ask(client, &words("lrange sorted 0 999"));
+    let reply = outcome.unwrap_or_else(|_| clients.finish(client));
+    assert_eq!(elements(&reply), in_order((ELEMENTS - 1000..ELEMENTS).rev()));
+}
+
+#[test]
+fn what_a_sort_reads_stays_and_what_it_stores_is_not_seen_before_its_end() {
+    let (mut clients, client) = with_numbers();
+    let other = clients.connect();
+    clients.ask(other, &words("set sorted before")).unwrap();
+    assert_eq!(clients.ask(client, &words("sort l store sorted")), SLICE);
+    assert_eq!(clients.ask(other, &words("rpush l 1")), WAIT);
+    clients.finish(client);
+    assert_eq!(clients.turn(other), ok(&format!(":{}\r\n", ELEMENTS + 1)));
+    assert_eq!(clients.ask(client, &words("sort l store sorted")), SLICE);
+    assert_eq!(clients.ask(other, &words("type sorted")), WAIT);
+    // Its client goes: it writes, so it comes to its end.
+    clients.leave(client);
+    clients.run_jobs();
+    assert_eq!(clients.turn(other), ok("+list\r\n"));
+}
+
+#[test]
+fn a_sort_that_fails_in_its_middle_leaves_all_as_it_was() {
+    let (mut clients, client) = with_numbers();
+    clients.ask(client, &words("rpush l word")).unwrap();
+    clients.ask(client, &words("set sorted before")).unwrap();
+    assert_eq!(clients.ask(client, &words("sort l store sorted")), SLICE);
+    assert_eq!(clients.finish(client), "-ERR One or more scores can't be converted into double\r\n");
+    assert_eq!(clients.ask(client, &words("get sorted")), ok("$6\r\nbefore\r\n"));
+}
+
+#[test]
+fn who_waits_for_what_a_sort_stores_is_served_at_its_end() {
+    let (mut clients, client) = with_numbers();
+    let waiter = clients.connect();
+    assert_eq!(clients.ask(waiter, &words("blpop sorted 0")), Err(Pause::Park));
+    assert_eq!(clients.ask(client, &words("sort l store sorted")), SLICE);
+    assert_eq!(clients.turn(waiter), Err(Pause::Park));
+    clients.finish(client);
+    assert_eq!(clients.turn(waiter), ok("*2\r\n$6\r\nsorted\r\n$1\r\n0\r\n"));
+    clients.engine.audit_parked();
+}
