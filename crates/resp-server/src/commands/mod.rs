@@ -67,7 +67,6 @@ mod list_form;
 mod list_long;
 pub mod list_move;
 pub mod list_search;
-pub mod object;
 mod long;
 mod many;
 pub mod object;
