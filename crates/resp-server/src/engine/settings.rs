@@ -316,6 +316,7 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
     ),
+    row("list-compress-depth", AnyTime, Fixed("0", "lists are not compressed")),
     row(
         "list-max-listpack-size",
         AnyTime,
