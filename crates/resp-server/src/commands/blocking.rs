@@ -13,6 +13,7 @@ use crate::engine::Wait;
 use crate::keyspace::{Db, Millis, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::double::parse_f64;
+use crate::text::long_double::LongDouble;
 use crate::types::list::End;
 
 /// Table of contents.
@@ -141,7 +142,15 @@ pub(super) fn park(keys: Range<usize>, value_type: ValueType, timeout_us: Option
 /// milliseconds, rounded up.
 pub(super) fn timeout_us(arg: &[u8], now: Millis) -> Result<Option<u64>, CommandError> {
     const OUT_OF_RANGE: CommandError = CommandError::text_static("ERR timeout is out of range");
-    let seconds = parse_f64(arg).ok_or(CommandError::text_static("ERR timeout is not a float or out of range"))?;
+    let seconds = match parse_f64(arg) {
+        Some(seconds) => seconds,
+        // Redis reads an 80-bit float: more than a double holds is a number.
+        None if LongDouble::parse(arg).is_some_and(LongDouble::is_finite) => match arg.first() {
+            Some(b'-') => f64::NEG_INFINITY,
+            _ => f64::INFINITY,
+        },
+        None => return Err(CommandError::text_static("ERR timeout is not a float or out of range")),
+    };
     let millis = (seconds * 1000.0).ceil();
     if millis > i64::MAX as f64 {
         return Err(OUT_OF_RANGE);
@@ -180,6 +189,8 @@ mod tests {
             ("-0.001", "ERR timeout is negative"),
             ("-inf", "ERR timeout is negative"),
             ("inf", "ERR timeout is out of range"),
+            ("1e400", "ERR timeout is out of range"),
+            ("-1e400", "ERR timeout is negative"),
             ("9223372036854775.5", "ERR timeout is out of range"),
             ("9223372036854775807", "ERR timeout is out of range"),
             ("nan", "ERR timeout is not a float or out of range"),
