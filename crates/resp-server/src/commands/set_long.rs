@@ -29,7 +29,7 @@ pub(super) struct Budget(usize);
 
 impl Budget {
     /// What a member costs beside its bytes: a look-up takes some 0.1 to 0.4 us.
-    pub(super) const MEMBER: usize = 64;
+    pub(super) const MEMBER: usize = 256;
     /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
     const CHOICE: usize = 256;
 

@@ -25,7 +25,7 @@ use crate::types::{Collection, Large as _};
 use super::{Flow, Outcome};
 
 /// What visiting a member costs, in bytes copied that take as long.
-const MEMBER_BYTES: usize = 128;
+const MEMBER_BYTES: usize = 256;
 /// What changing one costs, compared with visiting one.
 const CHANGE: usize = 4;
 

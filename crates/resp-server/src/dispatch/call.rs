@@ -57,6 +57,10 @@ const REPLY_BYTES_MAX: usize = 1024 * 1024;
 const LOOK: usize = 16 * 1024;
 /// What a request counts in itself, in bytes.
 const LOOK_REQUEST: usize = 512;
+/// What each of its arguments counts beside its bytes that a simple one does not have: a field, a member, an element.
+const LOOK_ARGUMENT: usize = 256;
+/// The arguments of a simple request.
+const SIMPLE_ARGUMENTS: usize = 4;
 /// Runs of commands are not timed one by one from this threshold on: see [`Turn::singly`].
 const SINGLY_NS: u64 = 1_000_000;
 
@@ -90,6 +94,7 @@ pub fn execute(
     let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
     let mut look_at = LOOK;
     let mut request_bytes = 0;
+    let mut request_work = 0;
     let mut at = from;
     let mut close = false;
     let mut pause = None;
@@ -109,6 +114,7 @@ pub fn execute(
         let args = batch.args(at, bytes);
         at += 1;
         request_bytes += args.extent();
+        request_work += LOOK_REQUEST + args.len().saturating_sub(SIMPLE_ARGUMENTS) * LOOK_ARGUMENT;
         match turn.request(engine, &args, reply) {
             Next::Done => {}
             Next::Close => close = true,
@@ -122,7 +128,7 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
-        let work = (at - from) * LOOK_REQUEST + request_bytes + reply.len().saturating_sub(reply_bytes_before);
+        let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at && at < end {
             look_at = work + LOOK;
             if (engine.host.clock_ns)() >= turn_ends_ns {
