@@ -1,7 +1,7 @@
 //! Lists: pushing, popping, and reading by index.
 //!
 //! Both ends cost the element, whatever the list's length, and an index costs O(log n). What handles more than
-//! [`ELEMENTS_AT_ONCE`](super::list_form::ELEMENTS_AT_ONCE) elements or 64 KiB goes on in slices (`list_long`), and seems to happen at its
+//! [`ELEMENTS_AT_ONCE`] elements or 64 KiB goes on in slices (`list_long`), and seems to happen at its
 //! start.
 
 use super::arguments::integer;

@@ -6,7 +6,7 @@
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`awaited`]: keys that somebody waits for.
-//! * [`expiry`]: the timing wheel that finds keys whose time has come.
+//! * [`crate::types::wheel`]: the timing wheel that finds keys whose time has come.
 //! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
 //! * [`hashes`]: a large set that grows and goes without a stall.

@@ -17,7 +17,7 @@
 //! Small elements take two bytes beside their own, and a full list of them is packed in full blocks: 1,000,000 elements of 16 bytes
 //! take 18.2 bytes each.
 //!
-//! Invariants ([`List::audit`]):
+//! Invariants (a test's audit checks them):
 //! 1. No node is empty; the tree's weight is the number of elements.
 //! 2. `held_bytes` is the sum over the nodes, and so is `listpack_bytes`.
 //! 3. A change that returns an error has changed nothing: memory is taken before anything is moved.
