@@ -82,6 +82,14 @@ impl Sliced for Copying {
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let (args, source_db) = (slice.args, slice.db);
+        if self.target_db != source_db {
+            // The target is held in the source's database alone. Nobody waits for this one there, so it comes to its end: what
+            // wants to begin looks at its target first.
+            let target = slice.engine.keyspace.store.key(args.at(2)).hash();
+            if slice.engine.holds.is_held(self.target_db, target) {
+                return Ok(Progress::More);
+            }
+        }
         at_time(&mut slice.engine.keyspace, self.began, |keyspace| self.go_on(keyspace, source_db, args, slice.reply))
     }
 

@@ -41,7 +41,10 @@ fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, ar
     }
     if key_count(spec, args) > KEYS_AT_ONCE_MAX {
         let access = if writes { Access::Write } else { Access::Read };
-        return [Want::TaskIn(own, access), Want::Bulk].into_iter().find(is_blocked);
+        let blocked = [Want::TaskIn(own, access), Want::Bulk].into_iter().find(is_blocked);
+        if blocked.is_some() || takes_as_it_goes(spec) {
+            return blocked;
+        }
     }
     let keys = keys(engine, spec, args);
     if reaches_far {
@@ -49,6 +52,30 @@ fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, ar
         return keys.flat_map(in_all).find(is_blocked);
     }
     keys.map(|(hash, access)| Want::Key { db: own, hash, access }).find(is_blocked)
+}
+
+/// Whether the command takes its keys one by one when they are very many. The others, whose requests seldom have so many, take
+/// them at their start.
+fn takes_as_it_goes(spec: &CommandSpec) -> bool {
+    const NAMES: &[&str] = &[
+        "mget",
+        "mset",
+        "msetnx",
+        "msetex",
+        "del",
+        "unlink",
+        "exists",
+        "touch",
+        "bitop",
+        "sinter",
+        "sintercard",
+        "sinterstore",
+        "sunion",
+        "sunionstore",
+        "sdiff",
+        "sdiffstore",
+    ];
+    NAMES.contains(&spec.name)
 }
 
 /// The keys of a request by their hash, and what is done with them.

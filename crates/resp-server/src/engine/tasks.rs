@@ -17,7 +17,7 @@ use std::fmt::Debug;
 
 use super::holds::{Access, Held};
 use super::{ClientId, Engine};
-use crate::keyspace::Db;
+use crate::keyspace::{Db, Millis};
 use crate::proto::{Args, Batch, CommandError, Reply, Span};
 
 /// Keys that a slice should look up or write: 0.3 to 0.6 us each where there are many.
@@ -104,6 +104,10 @@ struct Task {
     held: Option<Held>,
     /// It must come to its end although nobody waits for it.
     writes: bool,
+    /// When it began, for one that holds: it looks at its keys as of then, so that they do not expire under it.
+    as_of: Option<Millis>,
+    /// The keys that are kept for it: who shares one and finds it expired does not remove it.
+    kept: Vec<u64>,
 }
 
 /// A request that is its own owner.
@@ -168,16 +172,20 @@ impl Engine {
         keys: impl FnOnce(&Engine) -> Vec<(u64, Access)>,
     ) {
         let db = self.client(client).db;
+        let mut kept = Vec::new();
+        let as_of = (sliced.holding() != Holding::Nothing).then(|| self.keyspace.now());
         let held = match sliced.holding() {
             Holding::Nothing => None,
             Holding::Database => Some(self.holds.begin(db, Vec::new())),
             Holding::Keys => {
                 let keys = keys(self);
+                kept.extend(keys.iter().map(|&(hash, _)| hash));
+                kept.iter().for_each(|&hash| self.keyspace.keep(db, hash));
                 Some(self.holds.begin(db, keys))
             }
             Holding::AsItGoes(access) => Some(self.holds.begin_bulk(db, access)),
         };
-        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes });
+        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes, as_of, kept });
         assert!(before.is_none(), "a client has one command at a time");
     }
 
@@ -207,11 +215,15 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
-        task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client })
+        self.keyspace.look_as_of(task.as_of);
+        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client });
+        self.keyspace.look_as_of(None);
+        outcome
     }
 
     fn end_task(&mut self, mut task: Task) {
         task.sliced.end(self);
+        task.kept.iter().for_each(|&hash| self.keyspace.let_go_of(task.db, hash));
         if let Some(held) = task.held
             && let Some(hashes) = self.holds.release(held)
         {

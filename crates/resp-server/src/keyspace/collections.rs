@@ -296,6 +296,21 @@ impl Keyspace {
         CollectionId(self.databases[index].collections.insert(Some(collection)))
     }
 
+    /// A number for a collection that is not there yet.
+    pub(super) fn reserve_collection(&mut self, index: usize) -> CollectionId {
+        CollectionId(self.databases[index].collections.insert(None))
+    }
+
+    /// Puts the collection at the number that was reserved for it.
+    pub(super) fn fill_collection(&mut self, index: usize, id: CollectionId, collection: Box<Collection>) {
+        *self.databases[index].collections.get_mut(id.0) = Some(collection);
+    }
+
+    /// The collection does not come.
+    pub(super) fn unreserve_collection(&mut self, index: usize, id: CollectionId) {
+        self.databases[index].collections.remove(id.0);
+    }
+
     pub(super) fn take_collection(&mut self, index: usize, id: CollectionId) -> Box<Collection> {
         self.databases[index].collections.remove(id.0).expect("the entry names one that is there")
     }

@@ -220,9 +220,9 @@ impl Db<'_> {
     /// Keeps the value of a key that a long command holds until [`Keyspace::let_go`]: if it expires meanwhile, nobody sees
     /// it but [`find_kept`](Db::find_kept), and it is not removed.
     pub fn keep(&mut self, key: &[u8]) -> Kept {
-        let kept = (self.index, self.keyspace.store.key(key).hash());
-        self.keyspace.kept.push(kept);
-        Kept(kept)
+        let hash = self.keyspace.store.key(key).hash();
+        self.keyspace.keep(self.index, hash);
+        Kept((self.index, hash))
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
@@ -342,18 +342,17 @@ impl Db<'_> {
         target: &Found<'_>,
     ) -> Result<(), CommandError> {
         let head = source.place.expect("it was found").head;
-        let at_target = if target_db == self.index {
-            id
-        } else {
-            let collection = self.keyspace.take_collection(self.index, id);
-            self.keyspace.keep_collection(target_db, collection)
-        };
+        let moves = target_db != self.index;
+        let at_target = if moves { self.keyspace.reserve_collection(target_db) } else { id };
         let head = HeadBytes::new(head.expires, head.value_type, Some(Apart::Collection(at_target)));
         let outcome = self.keyspace.db(target_db).put(target, &head, &[head.as_slice()]);
-        if target_db != self.index && outcome.is_err() {
-            let collection = self.keyspace.take_collection(target_db, at_target);
-            let back = self.keyspace.keep_collection(self.index, collection);
-            assert_eq!(back, id, "the lowest number is given out, and it was this one's");
+        match outcome {
+            Ok(()) if moves => {
+                let collection = self.keyspace.take_collection(self.index, id);
+                self.keyspace.fill_collection(target_db, at_target, collection);
+            }
+            Err(_) if moves => self.keyspace.unreserve_collection(target_db, at_target),
+            _ => {}
         }
         outcome
     }
@@ -436,8 +435,8 @@ impl Db<'_> {
         let (location, entry) = self.keyspace.store.find_entry(map, key)?;
         let head = Head::decode(&entry);
         match head.expires {
-            Some(at) if is_past(at, self.keyspace.now) => {
-                if self.keyspace.kept.contains(&(self.index, key.hash())) {
+            Some(at) if is_past(at, self.keyspace.as_of.unwrap_or(self.keyspace.now)) => {
+                if self.keyspace.is_kept(self.index, key.hash()) {
                     return None;
                 }
                 self.keyspace.remove_expired(self.index, key, location, at, head.apart);

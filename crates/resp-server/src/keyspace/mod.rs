@@ -30,6 +30,8 @@ mod string;
 mod value;
 mod walk;
 
+use std::collections::HashMap;
+
 use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 
 use crate::types::Limits;
@@ -88,7 +90,9 @@ pub struct Keyspace {
     /// Large collections that are done with.
     discarded: Discarded,
     /// Databases and hashes of keys that long commands keep, few or none.
-    kept: Vec<(usize, u64)>,
+    kept: HashMap<(usize, u64), u32>,
+    /// When keys are looked up as of an earlier time.
+    as_of: Option<Millis>,
 }
 
 /// What happened so far; CONFIG RESETSTAT sets all but `dirty` to 0.
@@ -160,7 +164,8 @@ impl Keyspace {
             expire_next: 0,
             walks: Vec::new(),
             walks_begun: 0,
-            kept: Vec::new(),
+            kept: HashMap::new(),
+            as_of: None,
             discarded: Discarded::default(),
         }
     }
@@ -306,8 +311,33 @@ impl Keyspace {
 
     /// Lets a key go that was [kept](Db::keep).
     pub fn let_go(&mut self, kept: Kept) {
-        let at = self.kept.iter().position(|&other| other == kept.0).expect("what is kept is let go once");
-        self.kept.swap_remove(at);
+        let (index, hash) = kept.0;
+        self.let_go_of(index, hash);
+    }
+
+    /// Keeps keys by their hash: what expires meanwhile is not there for who looks for it, and is not removed. Once more for each
+    /// time; [`let_go_of`](Keyspace::let_go_of) ends it.
+    pub(crate) fn keep(&mut self, index: usize, hash: u64) {
+        *self.kept.entry((index, hash)).or_default() += 1;
+    }
+
+    /// Ends what [`keep`](Keyspace::keep) began.
+    pub(crate) fn let_go_of(&mut self, index: usize, hash: u64) {
+        let count = self.kept.get_mut(&(index, hash)).expect("what is kept is let go once");
+        *count -= 1;
+        if *count == 0 {
+            self.kept.remove(&(index, hash));
+        }
+    }
+
+    #[inline]
+    fn is_kept(&self, index: usize, hash: u64) -> bool {
+        !self.kept.is_empty() && self.kept.contains_key(&(index, hash))
+    }
+
+    /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now.
+    pub(crate) fn look_as_of(&mut self, time: Option<Millis>) {
+        self.as_of = time;
     }
 
     /// The next of a sequence of random numbers (SplitMix64).

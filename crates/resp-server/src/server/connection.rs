@@ -213,6 +213,8 @@ impl Connection {
             if !self.reply.is_empty() {
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
+                        // The end of the server waits for the rest.
+                        self.count_unsent(true);
                         return Poll::Ready(Turn::Over);
                     }
                     Poll::Ready(Ok(())) => {}
