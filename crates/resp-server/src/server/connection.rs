@@ -57,8 +57,9 @@ const UPLOAD_READ: usize = 64 * 1024;
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
 const REQUEST_MAX: usize = 1024 * 1024 * 1024;
-/// Bytes at which a query buffer behind a parked request is not read into any more.
-const AHEAD_MAX: usize = 256 * 1024;
+/// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
+/// goes, so it is large.
+const AHEAD_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that are read at once then.
 const AHEAD_READ: usize = 16 * 1024;
 /// Requests parsed before they are executed.
