@@ -265,11 +265,11 @@ impl Work for Adding {
             if !self.check(args, &mut budget)? {
                 return Ok(false);
             }
-            let found = db.find_kept(args.at(1));
+            let found = db.find_held(args.at(1));
             self.begin(db, &found, args)?;
             return Ok(false);
         }
-        let found = db.find_kept(args.at(1));
+        let found = db.find_held(args.at(1));
         self.apply(db, &found, args, &mut budget)
     }
 
@@ -349,7 +349,7 @@ impl Removing {
 
 impl Work for Removing {
     fn step(&mut self, db: &mut Db<'_>, args: &Args<'_>, _: &mut Reply, budget: Budget) -> Result<bool, CommandError> {
-        let found = db.find_kept(args.at(1));
+        let found = db.find_held(args.at(1));
         Ok(self.apply(db, &found, args, budget))
     }
 
@@ -459,7 +459,7 @@ impl Work for Scores {
         reply: &mut Reply,
         mut budget: Budget,
     ) -> Result<bool, CommandError> {
-        let found = db.find_kept(args.at(1));
+        let found = db.find_held(args.at(1));
         let view = view(db, &found)?;
         let set = view.as_ref().map(|view| reader(db, view));
         while self.next < args.len() {

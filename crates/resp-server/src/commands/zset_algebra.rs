@@ -263,7 +263,7 @@ impl Input {
         match self.kind {
             Kind::Missing => None,
             Kind::SortedSet => long::read_kept(db, args.at(self.at), |set| set.score(member))?,
-            Kind::Set => set_input::contains(db, &db.find_kept(args.at(self.at)), member).then_some(1.0),
+            Kind::Set => set_input::contains(db, &db.find_held(args.at(self.at)), member).then_some(1.0),
         }
     }
 
@@ -283,7 +283,7 @@ impl Input {
                 (next < self.len).then_some(next)
             }
             Kind::Set => {
-                let found = db.find_kept(args.at(self.at));
+                let found = db.find_held(args.at(self.at));
                 let mut cursor = cursor;
                 loop {
                     let mut left = true;

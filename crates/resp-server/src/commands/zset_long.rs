@@ -31,7 +31,7 @@ const CHANGE: usize = 4;
 
 /// Some work on sorted sets that may be long.
 pub(super) trait Work: Debug + 'static {
-    /// Goes on for about as much as `budget` allows; whether it is done. It looks its keys up with [`Db::find_kept`].
+    /// Goes on for about as much as `budget` allows; whether it is done. It looks its keys up with [`Db::find_held`].
     ///
     /// # Errors
     /// The command's; it has ended then, and written nothing to the reply.
@@ -190,7 +190,7 @@ pub(super) fn reader<'a>(db: &'a Db<'_>, view: &'a View<'a>) -> Reader<'a> {
 
 /// Reads the sorted set of a key that a long command keeps; `None` if there is none.
 pub(super) fn read_kept<R>(db: &Db<'_>, key: &[u8], read: impl FnOnce(Reader<'_>) -> R) -> Option<R> {
-    let found = db.find_kept(key);
+    let found = db.find_held(key);
     let view = view(db, &found).ok()??;
     Some(read(reader(db, &view)))
 }

@@ -121,7 +121,7 @@ impl Work for Popping {
         _: &mut Reply,
         mut budget: Budget,
     ) -> Result<bool, CommandError> {
-        let found = db.find_kept(args.at(self.key_at));
+        let found = db.find_held(args.at(self.key_at));
         let edit = self.edit.as_mut().expect("it has not ended");
         let all = edit.read(db, &found, |set| {
             let len = set.len();

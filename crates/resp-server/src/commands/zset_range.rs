@@ -551,7 +551,7 @@ struct Removing {
 
 impl Work for Removing {
     fn step(&mut self, db: &mut Db<'_>, args: &Args<'_>, _: &mut Reply, budget: Budget) -> Result<bool, CommandError> {
-        let found = db.find_kept(args.at(1));
+        let found = db.find_held(args.at(1));
         let Range { start, end } = self.ranks;
         let now = (end - start).min(budget.removals());
         if let Some(edit) = &mut self.edit {

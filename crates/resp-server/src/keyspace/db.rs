@@ -187,7 +187,7 @@ impl Db<'_> {
         Found { key, place, writes: self.keyspace.writes }
     }
 
-    /// Looks a key up for a task that holds it to write it and has found it before: it does not expire before the task ends.
+    /// Looks a key up whether it has expired or not, for a long command that holds it and has found it before.
     pub fn find_held<'k>(&self, key: &'k [u8]) -> Found<'k> {
         let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
         let entry = key.and_then(|key| self.keyspace.store.find_entry(self.map(), &key));
@@ -207,18 +207,8 @@ impl Db<'_> {
         found
     }
 
-    /// Looks a key up whether it has expired or not, for a long command that keeps it.
-    pub fn find_kept<'k>(&self, key: &'k [u8]) -> Found<'k> {
-        let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
-        let place = key.and_then(|key| {
-            let (location, entry) = self.keyspace.store.find_entry(self.map(), &key)?;
-            Some(Place { location, head: Head::decode(&entry) })
-        });
-        Found { key, place, writes: self.keyspace.writes }
-    }
-
     /// Keeps the value of a key that a long command holds until [`Keyspace::let_go`]: if it expires meanwhile, nobody sees
-    /// it but [`find_kept`](Db::find_kept), and it is not removed.
+    /// it but [`find_held`](Db::find_held), and it is not removed.
     pub fn keep(&mut self, key: &[u8]) -> Kept {
         let hash = self.keyspace.store.key(key).hash();
         self.keyspace.keep(self.index, hash);

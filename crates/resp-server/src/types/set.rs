@@ -15,7 +15,7 @@
 //! by itself.
 //!
 //! Costs: a packed set is searched through, an intset by halves; a change copies it, 4 KiB at most. A large one costs a look-up a
-//! member, and beside the members' bytes some 13 bytes each.
+//! member, and beside the members' bytes some 14 bytes each.
 
 use std::borrow::Cow;
 

@@ -222,7 +222,15 @@ fn a_client_that_goes_in_the_middle_leaves_its_writes_and_nothing_else() {
 
 #[test]
 fn a_set_that_expires_while_it_is_told_is_told_to_its_end() {
-    for request in ["SMEMBERS a", "SRANDMEMBER a 4000", "SINTER a a", "SSCAN a 0 COUNT 5000", "SUNION a b"] {
+    for request in [
+        "SMEMBERS a",
+        "SRANDMEMBER a 4000",
+        "SINTER a a",
+        "SSCAN a 0 COUNT 5000",
+        "SUNION a b",
+        "SORT a ALPHA",
+        "SORT a BY nosort",
+    ] {
         let (mut clients, [reader, other, _]) = with_large_sets();
         clients.say(other, "PEXPIRE a 1500");
         assert_eq!(clients.ask(reader, &words(request)), SLICE);
@@ -239,6 +247,20 @@ fn a_set_that_expires_while_it_is_told_is_told_to_its_end() {
         clients.engine.keyspace.store.audit();
         assert_eq!(clients.engine.keyspace.store.usage().pool.used_bytes, 0, "{request}");
     }
+}
+
+#[test]
+fn a_large_collection_that_expires_while_it_is_copied_is_copied_to_its_end() {
+    let (mut clients, [reader, other, _]) = with_large_sets();
+    clients.say(other, "PEXPIRE a 1500");
+    assert_eq!(clients.ask(reader, &words("COPY a d")), SLICE);
+    clients.engine.set_now(at_second(2));
+    assert_eq!(clients.ask(other, &words("EXISTS a")), ok(":0\r\n"));
+    assert_eq!(clients.finish(reader), ":1\r\n");
+    // The copy has expired with it.
+    assert_eq!(clients.say(other, "EXISTS a d"), ":0\r\n");
+    clients.run_jobs();
+    clients.engine.keyspace.store.audit();
 }
 
 #[test]
