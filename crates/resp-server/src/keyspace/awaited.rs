@@ -51,7 +51,6 @@ impl Awaited {
     }
 
     /// A key has changed, or is to be looked at again.
-    #[cold]
     pub fn note(&mut self, key: KeyPlace) {
         if let Some(noted) = self.keys.get_mut(&key)
             && !noted.is_ready

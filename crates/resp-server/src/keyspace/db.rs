@@ -407,11 +407,16 @@ impl Db<'_> {
     /// A second event of a change that [`changed`](Db::changed) has noted, or of one that no client made.
     #[inline]
     pub fn also(&mut self, key: &[u8], event: Event) {
-        if !self.keyspace.awaited.is_empty() {
-            let hash = self.keyspace.store.key(key).hash();
-            self.keyspace.awaited.note((self.index as u32, hash));
+        if self.keyspace.is_observed() {
+            self.tell(key, event);
         }
-        let _ = event;
+    }
+
+    /// Tells those who want to know of changes, in this order.
+    #[cold]
+    fn tell(&mut self, key: &[u8], _event: Event) {
+        let place = (self.index as u32, self.keyspace.store.key(key).hash());
+        self.keyspace.awaited.note(place);
     }
 
     pub(super) fn map(&self) -> chunkbuf::MapId {

@@ -203,6 +203,12 @@ impl Keyspace {
         DatabaseUsage { keys: self.store.len(database.map), expires: database.expires, avg_ttl: avg_ttl.max(0) }
     }
 
+    /// Whether anybody wants to know of changes; if not, a change costs this look.
+    #[inline]
+    fn is_observed(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.
     #[inline]
     pub(crate) fn outgrows_cache(&self, index: usize) -> bool {
