@@ -218,17 +218,22 @@ const SELECT: CommandSpec = CommandSpec {
 };
 
 fn select(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let index = selected(context.engine, args)?;
+    context.engine.client_mut(context.client).db = index;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+/// The database that a SELECT names.
+pub(crate) fn selected(engine: &Engine, args: &Args<'_>) -> Result<usize, CommandError> {
     let index = parse_i64(args.at(1)).ok_or(CommandError::NotAnInteger)?;
     let index = i32::try_from(index).map_err(|_| {
         CommandError::text_static("ERR value is out of range, value must between -2147483648 and 2147483647")
     })?;
-    let index = usize::try_from(index)
+    usize::try_from(index)
         .ok()
-        .filter(|&index| index < context.engine.keyspace.databases())
-        .ok_or(CommandError::text_static("ERR DB index is out of range"))?;
-    context.engine.client_mut(context.client).db = index;
-    reply.ok();
-    Ok(Flow::Done)
+        .filter(|&index| index < engine.keyspace.databases())
+        .ok_or(CommandError::text_static("ERR DB index is out of range"))
 }
 
 const RESET: CommandSpec = CommandSpec {
@@ -247,6 +252,7 @@ const RESET: CommandSpec = CommandSpec {
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     let authenticated = context.engine.settings().requirepass.is_empty();
+    context.engine.discard_transaction(context.client);
     let client = context.engine.client_mut(context.client);
     client.reset(authenticated);
     reply.protocol = client.protocol;
@@ -398,7 +404,8 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
 
 fn client_info(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     let mut line = Vec::new();
-    context.engine.client(context.client).describe(context.engine.now(), &mut line);
+    let client = context.engine.client(context.client);
+    client.describe(context.engine.now(), context.engine.watching(client), &mut line);
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(Flow::Done)
@@ -484,7 +491,7 @@ impl ClientList {
                 }
             };
             if let Some(client) = id.and_then(|id| engine.clients.get(id)) {
-                client.describe(engine.now(), &mut text);
+                client.describe(engine.now(), engine.watching(client), &mut text);
                 text.push(b'\n');
             }
         }

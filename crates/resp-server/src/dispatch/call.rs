@@ -38,6 +38,7 @@ pub enum Pause {
 }
 
 /// What became of one request.
+#[derive(Debug)]
 pub(super) enum Next {
     Done,
     Close,
@@ -99,8 +100,15 @@ pub fn execute(
     let mut close = false;
     let mut pause = None;
     if engine.has_task(client) {
-        pause = turn.slice(engine, &batch.args(at, bytes), reply);
-        at += usize::from(pause.is_none());
+        match turn.slice(engine, &batch.args(at, bytes), reply) {
+            Next::Pause(why) => pause = Some(why),
+            Next::Park(_) => unreachable!("a task does not park"),
+            Next::Done => at += 1,
+            Next::Close => {
+                at += 1;
+                close = true;
+            }
+        }
         turn.closed = gates::closed(engine, engine.clients.at(slot));
     } else if engine.take_answered(client) {
         at += 1;
@@ -144,8 +152,8 @@ pub fn execute(
 
 /// A turn while it lasts.
 pub(super) struct Turn {
-    lookup: &'static Lookup,
-    client: ClientId,
+    pub(super) lookup: &'static Lookup,
+    pub(super) client: ClientId,
     slot: Slot,
     /// The gates that are closed for this client.
     closed: Gates,
@@ -155,7 +163,7 @@ pub(super) struct Turn {
     /// shorter than that, so a run which reaches a longer threshold was held up by one command.
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
-    run_began_ns: u64,
+    pub(super) run_began_ns: u64,
 }
 
 impl Turn {
@@ -234,23 +242,25 @@ impl Turn {
                 Next::Pause(Pause::Slice)
             }
             (Some(error), _) => {
-                engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {
                     let number = command.number as usize;
                     engine.stats.command(number, command.name).rejected_calls += 1;
                 }
-                answer_error(engine, &error, reply);
+                self.refuse(engine, resolved, error, reply);
                 Next::Done
             }
             (None, Resolved::Found(_)) if !args.is_whole() => {
-                engine.holds.stop_waiting(self.client);
-                answer_error(engine, &CommandError::OutOfMemory, reply);
+                self.refuse(engine, resolved, CommandError::OutOfMemory, reply);
                 Next::Done
             }
             (None, Resolved::Found(command)) => {
-                let db = engine.clients.at(self.slot).db;
-                let touches_keys = command.spec.is(Flag::Write) || command.spec.is(Flag::Readonly);
-                if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
+                let client = engine.clients.at(self.slot);
+                if client.is_queueing() && !command.spec.is_never_queued() {
+                    return self.enqueue(engine, command, args, reply);
+                }
+                let db = client.db;
+                let needs_keys = command.spec.touches_keys() || command.spec.is_exec();
+                if needs_keys && holding::must_wait(engine, self.client, db, command, args) {
                     return Next::Pause(Pause::Wait);
                 }
                 self.call(engine, command, args, reply)
@@ -259,12 +269,57 @@ impl Turn {
         }
     }
 
-    /// Runs the handler and sees to what follows.
+    /// Answers a request that is refused. A transaction that it was to be part of will be refused as well, and is at once if it
+    /// is EXEC.
+    fn refuse(&mut self, engine: &mut Engine, resolved: Resolved<'_>, error: CommandError, reply: &mut Reply) {
+        engine.holds.stop_waiting(self.client);
+        let error = match resolved {
+            Resolved::Found(command) if command.spec.is_exec() => self.give_up(engine, &error),
+            _ => {
+                engine.abort_queue(self.client);
+                error
+            }
+        };
+        answer_error(engine, &error, reply);
+    }
+
+    /// Runs a command and sees to what follows.
     #[inline]
     fn call(&mut self, engine: &mut Engine, command: &Command, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let outcome = self.run(engine, command, command.name, args, reply);
+        // 3. What is left to do of a long command, and the reply of one that failed.
+        let next = match outcome {
+            Ok(Flow::Done) => Next::Done,
+            Ok(Flow::Close) => Next::Close,
+            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
+            Ok(Flow::Transaction(queue)) => self.carry_out(engine, queue, args, reply),
+            Ok(Flow::Park(wait)) => Next::Park(wait),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+        };
+        // 4. Requests that waited for what it has changed, before any other request.
+        if engine.keyspace.awaited.has_ready() {
+            self.serve_parked(engine, args);
+        }
+        next
+    }
+
+    /// Runs the handler, and sees to what follows from every command, also from one of a transaction. `name` is what the client is
+    /// said to have sent.
+    #[inline]
+    pub(super) fn run(
+        &mut self,
+        engine: &mut Engine,
+        command: &Command,
+        name: &'static str,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Outcome {
         let changes_before = engine.keyspace.stats.dirty;
         let client = engine.clients.at_mut(self.slot);
-        client.last_command = Some(command.name);
+        client.last_command = Some(name);
         let outcome = match command.spec.run {
             Run::Keys(run) => {
                 let db = client.db;
@@ -288,27 +343,12 @@ impl Turn {
         if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
             self.end_run(engine, Some(args));
         }
-        // 3. What is left to do of a long command, and the reply of one that failed.
-        let next = match outcome {
-            Ok(Flow::Done) => Next::Done,
-            Ok(Flow::Close) => Next::Close,
-            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
-            Ok(Flow::Park(wait)) => Next::Park(wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                Next::Done
-            }
-        };
-        // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_ready() {
-            self.serve_parked(engine, args);
-        }
-        next
+        outcome
     }
 
     /// Registers a long command and gives it its first slice.
     #[cold]
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         engine: &mut Engine,
         command: &Command,
@@ -319,33 +359,46 @@ impl Turn {
         self.end_run(engine, None);
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
-        self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+        self.slice(engine, args, reply)
     }
 
-    /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
+    /// Gives the client's task a slice, whose time is the command's.
     #[cold]
-    fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+    pub(super) fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let Resolved::Found(command) = self.lookup.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
         let outcome = engine.step_task(self.client, args, reply);
+        self.end_slice(engine, command);
+        if engine.has_ready() {
+            self.serve_parked(engine, args);
+        }
+        match outcome {
+            Ok(Progress::Done) => Next::Done,
+            Ok(Progress::Close) => Next::Close,
+            Ok(Progress::More) => Next::Pause(Pause::Slice),
+            Ok(Progress::Waits) => Next::Pause(Pause::Wait),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+        }
+    }
+
+    /// Ends a slice of a long command, whose time is the command's.
+    pub(super) fn end_slice(&mut self, engine: &mut Engine, command: &Command) {
         let now_ns = (engine.host.clock_ns)();
         let cell = engine.stats.command(command.number as usize, command.name);
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        if engine.has_ready() {
-            self.serve_parked(engine, args);
-        }
-        match outcome {
-            Ok(Progress::Done) => None,
-            Ok(Progress::More) => Some(Pause::Slice),
-            Ok(Progress::Waits) => Some(Pause::Wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                None
-            }
-        }
+    }
+
+    /// What the turn remembers of its client and the settings is learnt anew.
+    pub(super) fn learn(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        self.slow_ns = engine.settings().slow_ns();
+        self.singly = self.slow_ns < SINGLY_NS;
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -361,15 +414,13 @@ impl Turn {
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
-        self.closed = gates::closed(engine, engine.clients.at(self.slot));
-        self.slow_ns = engine.settings().slow_ns();
-        self.singly = self.slow_ns < SINGLY_NS;
+        self.learn(engine);
         outcome
     }
 
     /// Ends a run of commands, the last of which was `last`: shares its time among them, tells the ledger, and begins the next
     /// run.
-    fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
+    pub(super) fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
         let now_ns = (engine.host.clock_ns)();
         let elapsed_ns = now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
@@ -399,7 +450,7 @@ impl Turn {
 }
 
 #[cold]
-fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
+pub(super) fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
     engine.stats.command(command.number as usize, command.name).failed_calls += 1;
     answer_error(engine, error, reply);
 }

@@ -8,6 +8,7 @@
 //! * `gates`: the `GATES` table, the ordered reasons to refuse; one test of bits when there is none.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
+//! * `exec`: queues the requests of a transaction, and carries them out.
 //! * `parked`: runs requests again that waited for a key.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
@@ -17,6 +18,7 @@
 //! `slowlog-log-slower-than` or `latency-monitor-threshold` asks for times under 1 ms, every command is timed by itself.
 
 mod call;
+mod exec;
 mod gates;
 mod holding;
 mod lookahead;

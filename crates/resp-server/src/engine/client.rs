@@ -1,5 +1,6 @@
 //! What the server knows of one connected client.
 
+use super::transaction::{Transaction, Watching};
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
 
@@ -28,6 +29,8 @@ pub struct Client {
     pub no_touch: bool,
     /// Its request is [parked](super::parked).
     pub blocked: bool,
+    /// What it watches and has queued, if anything.
+    pub(super) transaction: Option<Box<Transaction>>,
     /// The full name of the command that it sent last (`client|list`), its current one included.
     pub last_command: Option<&'static str>,
     /// When it came, on the monotonic clock, in microseconds.
@@ -61,6 +64,7 @@ impl Client {
             no_evict: false,
             no_touch: false,
             blocked: false,
+            transaction: None,
             last_command: None,
             connected_us: now.monotonic_us,
             last_interaction_us: now.monotonic_us,
@@ -83,6 +87,24 @@ impl Client {
         self.no_touch = false;
     }
 
+    /// What stands in its place when it goes in the middle of a long command that needs it. Its transaction is that one's then.
+    pub(super) fn take_over(&mut self) -> Client {
+        let connected = Now { unix_us: 0, monotonic_us: self.connected_us };
+        Client {
+            db: self.db,
+            protocol: self.protocol,
+            name: self.name.clone(),
+            lib_name: self.lib_name.clone(),
+            lib_ver: self.lib_ver.clone(),
+            no_evict: self.no_evict,
+            no_touch: self.no_touch,
+            transaction: self.transaction.take(),
+            last_command: self.last_command,
+            last_interaction_us: self.last_interaction_us,
+            ..Client::new(self.id, self.peer.clone(), self.authenticated, connected)
+        }
+    }
+
     /// Bytes of memory that it takes, buffers included.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Client>()
@@ -93,17 +115,26 @@ impl Client {
             + self.lib_ver.len()
             + self.query_buffer_bytes
             + self.reply_bytes
+            + self.queue_bytes()
     }
 
     /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. Fields of what we do not have yet
-    /// (subscriptions, transactions, tracking) have the value of a client that does not use them.
-    pub fn describe(&self, now: Now, line: &mut Vec<u8>) {
+    /// (subscriptions, tracking) have the value of a client that does not use them.
+    pub fn describe(&self, now: Now, watching: Watching, line: &mut Vec<u8>) {
         use std::io::Write;
         const SECOND_US: u64 = 1_000_000;
         let age = now.monotonic_us.saturating_sub(self.connected_us) / SECOND_US;
         let idle = now.monotonic_us.saturating_sub(self.last_interaction_us) / SECOND_US;
         let mut flags = String::new();
-        for (set, letter) in [(self.blocked, 'b'), (self.peer.unix, 'U'), (self.no_evict, 'e'), (self.no_touch, 'T')] {
+        let (multi, multi_bytes) = self.queued().map_or((-1, 0), |(requests, bytes)| (requests as i64, bytes));
+        for (set, letter) in [
+            (multi >= 0, 'x'),
+            (self.blocked, 'b'),
+            (watching.is_touched, 'd'),
+            (self.peer.unix, 'U'),
+            (self.no_evict, 'e'),
+            (self.no_touch, 'T'),
+        ] {
             if set {
                 flags.push(letter);
             }
@@ -124,12 +155,15 @@ impl Client {
             &self.name,
         );
         print(
-            format_args!(" age={age} idle={idle} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0", self.db),
+            format_args!(
+                " age={age} idle={idle} flags={flags} db={} sub=0 psub=0 ssub=0 multi={multi} watch={}",
+                self.db, watching.keys
+            ),
             b"",
         );
         print(
             format_args!(
-                " qbuf={} qbuf-free=0 argv-mem={} multi-mem=0 rbs={pending} rbp={pending} obl={pending} oll=0 omem=0",
+                " qbuf={} qbuf-free=0 argv-mem={} multi-mem={multi_bytes} rbs={pending} rbp={pending} obl={pending} oll=0 omem=0",
                 self.query_buffer_bytes, self.args_bytes
             ),
             b"",
@@ -167,7 +201,7 @@ mod tests {
         client.lib_name = b"lib".to_vec();
         client.last_interaction_us = at(12).monotonic_us;
         let mut line = Vec::new();
-        client.describe(at(15), &mut line);
+        client.describe(at(15), Watching::default(), &mut line);
         let expected = format!(
             "id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name=me age=5 idle=3 flags=N db=0 sub=0 psub=0 ssub=0 \
              multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r \

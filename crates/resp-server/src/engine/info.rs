@@ -118,6 +118,8 @@ fn clients(engine: &Engine, lines: &mut Lines) {
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
     lines.field("blocked_clients", engine.parked.len());
+    lines.field("watching_clients", engine.keyspace.watched.watchers());
+    lines.field("total_watched_keys", engine.keyspace.watched.keys());
     lines.field("total_blocking_keys", engine.keyspace.awaited.len());
     lines.field("total_blocking_keys_on_nokey", 0);
 }

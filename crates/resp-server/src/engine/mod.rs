@@ -16,6 +16,7 @@
 //! | [`tasks`] | long commands, a slice at a time |
 //! | [`holds`] | who holds which keys, and who waits for them |
 //! | [`parked`] | requests that wait for a key |
+//! | [`transaction`] | what clients watch and have queued |
 //! | [`outbox`] | what is written to a client by others |
 //! | [`garbage`] | what is too much to be freed at once |
 
@@ -33,6 +34,7 @@ pub mod settings;
 pub mod slowlog;
 pub mod stats;
 pub mod tasks;
+pub mod transaction;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -317,6 +319,9 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
+        if self.clients.get(client).is_some() {
+            self.discard_transaction(client);
+        }
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
         }

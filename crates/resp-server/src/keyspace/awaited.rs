@@ -60,6 +60,14 @@ impl Awaited {
         }
     }
 
+    /// All keys of some databases have changed. O(keys that are waited for)
+    pub(super) fn note_databases(&mut self, databases: [u32; 2]) {
+        let mut keys: Vec<KeyPlace> = self.keys.keys().filter(|key| databases.contains(&key.0)).copied().collect();
+        // In an order of their own, whatever that of the table.
+        keys.sort_unstable();
+        keys.into_iter().for_each(|key| self.note(key));
+    }
+
     /// Whether some key has changed.
     #[inline]
     pub fn has_ready(&self) -> bool {

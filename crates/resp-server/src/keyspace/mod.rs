@@ -6,6 +6,7 @@
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`awaited`]: keys that somebody waits for.
+//! * [`watched`]: keys whose changes make transactions fail.
 //! * [`crate::types::wheel`]: the timing wheel that finds keys whose time has come.
 //! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
@@ -29,6 +30,7 @@ mod memory;
 mod string;
 mod value;
 mod walk;
+mod watched;
 
 use std::collections::HashMap;
 
@@ -46,6 +48,7 @@ pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
+pub use watched::{Watched, WatcherId};
 
 use crate::types::wheel::Wheel;
 use value::{Apart, Head};
@@ -74,6 +77,8 @@ pub struct Keyspace {
     pub(crate) slice_bytes: usize,
     /// Keys that somebody waits for.
     pub(crate) awaited: Awaited,
+    /// Keys that somebody watches.
+    pub(crate) watched: Watched,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -90,7 +95,9 @@ pub struct Keyspace {
     /// Large collections that are done with.
     discarded: Discarded,
     /// Databases and hashes of keys that long commands keep, few or none.
-    kept: HashMap<(usize, u64), u32>,
+    kept: HashMap<(usize, u64), Keeping>,
+    /// Databases all of whose keys are kept, few or none.
+    kept_whole: HashMap<usize, Keeping>,
     /// When keys are looked up as of an earlier time.
     as_of: Option<Millis>,
 }
@@ -108,6 +115,13 @@ pub struct Stats {
     pub expired_subkeys: u64,
     /// Changes to the data set.
     pub dirty: u64,
+}
+
+/// How often something is kept, and since when at least once.
+#[derive(Clone, Copy, Debug)]
+struct Keeping {
+    count: u32,
+    since: Millis,
 }
 
 /// A database: an index into the table of these is all that clients have of it.
@@ -157,6 +171,7 @@ impl Keyspace {
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
             awaited: Awaited::default(),
+            watched: Watched::default(),
             stats: Stats::default(),
             random: seed,
             writes: 0,
@@ -165,6 +180,7 @@ impl Keyspace {
             walks: Vec::new(),
             walks_begun: 0,
             kept: HashMap::new(),
+            kept_whole: HashMap::new(),
             as_of: None,
             discarded: Discarded::default(),
         }
@@ -206,7 +222,7 @@ impl Keyspace {
     /// Whether anybody wants to know of changes; if not, a change costs this look.
     #[inline]
     fn is_observed(&self) -> bool {
-        !self.awaited.is_empty()
+        !self.awaited.is_empty() || !self.watched.is_empty()
     }
 
     /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.
@@ -226,6 +242,19 @@ impl Keyspace {
     /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
     pub fn clear(&mut self) -> u64 {
         (0..self.databases()).map(|index| self.db(index).clear()).sum()
+    }
+
+    /// Exchanges the keys of two databases, which nobody holds or walks over. Who waits for a key, or watches one, does so in the
+    /// same database as before. O(keys that are waited for, and clients that watch)
+    pub fn swap(&mut self, one: usize, two: usize) {
+        self.stats.dirty += 1;
+        if one == two {
+            return;
+        }
+        self.touch_swapped(one, two);
+        self.databases.swap(one, two);
+        self.writes += 1;
+        self.awaited.note_databases([one as u32, two as u32]);
     }
 
     /// One bounded step of the job that removes keys and fields of hashes whose time has come: at most `budget` look-ups (and as
@@ -324,21 +353,40 @@ impl Keyspace {
     /// Keeps keys by their hash: what expires meanwhile is not there for who looks for it, and is not removed. Once more for each
     /// time; [`let_go_of`](Keyspace::let_go_of) ends it.
     pub(crate) fn keep(&mut self, index: usize, hash: u64) {
-        *self.kept.entry((index, hash)).or_default() += 1;
+        let since = self.now;
+        self.kept.entry((index, hash)).or_insert(Keeping { count: 0, since }).count += 1;
     }
 
     /// Ends what [`keep`](Keyspace::keep) began.
     pub(crate) fn let_go_of(&mut self, index: usize, hash: u64) {
-        let count = self.kept.get_mut(&(index, hash)).expect("what is kept is let go once");
-        *count -= 1;
-        if *count == 0 {
+        let keeping = self.kept.get_mut(&(index, hash)).expect("what is kept is let go once");
+        keeping.count -= 1;
+        if keeping.count == 0 {
             self.kept.remove(&(index, hash));
         }
     }
 
+    /// [Keeps](Keyspace::keep) all keys of a database.
+    pub(crate) fn keep_all(&mut self, index: usize) {
+        let since = self.now;
+        self.kept_whole.entry(index).or_insert(Keeping { count: 0, since }).count += 1;
+    }
+
+    /// Ends what [`keep_all`](Keyspace::keep_all) began.
+    pub(crate) fn let_all_go(&mut self, index: usize) {
+        let keeping = self.kept_whole.get_mut(&index).expect("what is kept is let go once");
+        keeping.count -= 1;
+        if keeping.count == 0 {
+            self.kept_whole.remove(&index);
+        }
+    }
+
+    /// Whether a key that expires `at` is kept: whoever keeps it has come before that.
     #[inline]
-    fn is_kept(&self, index: usize, hash: u64) -> bool {
-        !self.kept.is_empty() && self.kept.contains_key(&(index, hash))
+    fn is_kept(&self, index: usize, hash: u64, at: Millis) -> bool {
+        let is_by = |keeping: Option<&Keeping>| keeping.is_some_and(|keeping| !is_past(at, keeping.since));
+        !self.kept.is_empty() && is_by(self.kept.get(&(index, hash)))
+            || !self.kept_whole.is_empty() && is_by(self.kept_whole.get(&index))
     }
 
     /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now.

@@ -148,7 +148,10 @@ fn a_wait_can_be_ended_by_others() {
     let list = clients.ask(other, &["client", "list"]).unwrap();
     assert_eq!(list.matches(" flags=b ").count(), 2, "{list}");
     assert!(
-        clients.ask(other, &["info", "clients"]).unwrap().contains("blocked_clients:2\r\ntotal_blocking_keys:1\r\n")
+        clients
+            .ask(other, &["info", "clients"])
+            .unwrap()
+            .contains("blocked_clients:2\r\nwatching_clients:0\r\ntotal_watched_keys:0\r\ntotal_blocking_keys:1\r\n")
     );
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":1\r\n".to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":0\r\n".to_owned()));
