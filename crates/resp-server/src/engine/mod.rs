@@ -405,9 +405,9 @@ impl Engine {
             .collect()
     }
 
-    /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
+    /// Bytes of memory in use: what the store holds, index included, and what clients have in their buffers, queued and watched. O(1).
     pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes
+        self.keyspace.store.held_bytes() + self.buffer_bytes + self.keyspace.watched.memory_bytes()
     }
 
     /// Whether writes are refused because more than `maxmemory` is in use.

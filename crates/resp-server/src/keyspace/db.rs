@@ -389,7 +389,9 @@ impl Db<'_> {
     pub fn clear(&mut self) -> u64 {
         debug_assert!(!self.is_walked(), "who clears a database waits for those who walk over it");
         let (map, keys) = (self.map(), self.len());
-        self.keyspace.watched.note_cleared(self.index as u32);
+        if keys > 0 {
+            self.keyspace.watched.note_cleared(self.index as u32);
+        }
         self.keyspace.store.clear(map);
         self.keyspace.writes += 1;
         self.keyspace.stats.dirty += keys;

@@ -24,6 +24,10 @@ use super::{Event, KeyPlace, Keyspace, Millis, is_past};
 
 /// Keys of a watcher that are forgotten at once, some 100 ns each; more are, in steps.
 const FORGET_AT_ONCE: usize = 256;
+/// Watchers that a change touches whose keys are forgotten at once.
+const TOUCH_AT_ONCE: usize = 64;
+/// Bytes of memory of a key that is watched, about.
+const ENTRY_BYTES: usize = 96;
 /// Look-ups, some 300 ns each, for keys that may have come with an exchanged database. Who watches one beyond so many is taken to
 /// be touched: its transaction fails without need.
 const SWAP_LOOKUPS: usize = 1024;
@@ -85,6 +89,11 @@ impl Watched {
         self.watching
     }
 
+    /// Bytes of memory that all this takes, about. O(1)
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        (self.entries.len() * ENTRY_BYTES) as u64
+    }
+
     /// A new watcher, which watches nothing yet.
     pub fn begin(&mut self) -> WatcherId {
         self.last_id += 1;
@@ -95,7 +104,7 @@ impl Watched {
 
     /// Ends a watcher; its keys are watched no longer.
     pub fn end(&mut self, id: WatcherId) {
-        self.forget_keys(id);
+        self.forget_keys(id, FORGET_AT_ONCE);
         self.watchers.remove(&id);
     }
 
@@ -148,11 +157,12 @@ impl Watched {
         // What was past its time when it was watched was not there, and is not there now.
         let touched = of_key.filter(|(_, there)| **there || event != Event::Expired).map(|(&(.., id), _)| id);
         let touched: Vec<WatcherId> = touched.collect();
+        let at_once = if touched.len() > TOUCH_AT_ONCE { 0 } else { FORGET_AT_ONCE };
         for id in touched {
             // One that has ended may still have entries.
             if let Some(watcher) = self.watchers.get_mut(&id) {
                 watcher.is_touched = true;
-                self.forget_keys(id);
+                self.forget_keys(id, at_once);
             }
         }
     }
@@ -164,8 +174,8 @@ impl Watched {
         }
     }
 
-    /// Takes away what a watcher has watched.
-    fn forget_keys(&mut self, id: WatcherId) {
+    /// Takes away what a watcher has watched: at once if it is not more than so many keys.
+    fn forget_keys(&mut self, id: WatcherId, at_once: usize) {
         let watcher = self.watchers.get_mut(&id).expect("a watcher is there until it is ended");
         if watcher.keys.is_empty() {
             return;
@@ -173,7 +183,7 @@ impl Watched {
         self.watching -= 1;
         watcher.there = Vec::new();
         let (keys, absent) = (std::mem::take(&mut watcher.keys), std::mem::take(&mut watcher.absent));
-        if keys.len() > FORGET_AT_ONCE {
+        if keys.len() > at_once {
             self.forgotten.push_back(Forgotten { id, keys, absent });
             return;
         }
@@ -192,8 +202,12 @@ impl Watched {
 
     /// Takes a bounded part of that away; whether there is more.
     pub(crate) fn forget_some(&mut self) -> bool {
-        if let Some(Forgotten { id, mut keys, mut absent }) = self.forgotten.pop_front() {
-            let rest = keys.len().saturating_sub(FORGET_AT_ONCE);
+        let mut budget = FORGET_AT_ONCE;
+        while budget > 0
+            && let Some(Forgotten { id, mut keys, mut absent }) = self.forgotten.pop_front()
+        {
+            let rest = keys.len().saturating_sub(budget);
+            budget -= keys.len() - rest;
             keys.drain(rest..).for_each(|place| self.remove(place, id));
             // No more than there are keys.
             absent.truncate(rest);

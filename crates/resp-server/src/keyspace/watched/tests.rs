@@ -147,6 +147,21 @@ fn very_many_keys_are_forgotten_in_steps_and_touch_nobody_meanwhile() {
     keyspace.watched.audit();
 }
 
+#[test]
+fn a_key_that_very_many_watch_is_forgotten_in_steps() {
+    let mut keyspace = keyspace();
+    let ids: Vec<WatcherId> = (0..=TOUCH_AT_ONCE).map(|_| keyspace.watcher(&[(0, b"hot"), (1, b"other")])).collect();
+    let one = keyspace.watcher(&[(1, b"hot"), (1, b"other")]);
+    keyspace.put(0, b"hot", Ttl::Clear);
+    assert!(ids.iter().all(|&id| keyspace.lost(id)) && !keyspace.lost(one));
+    assert_eq!(keyspace.watched.watchers(), 1);
+    ids.into_iter().for_each(|id| keyspace.watched.end(id));
+    while keyspace.watched.forget_some() {
+        keyspace.watched.audit();
+    }
+    assert_eq!(keyspace.watched.keys(), 2);
+}
+
 /// A watcher, what it saw of each key by database and number, and whether any has changed.
 type Seen = (WatcherId, Vec<(usize, usize, u64)>, bool);
 

@@ -23,6 +23,12 @@ impl Clients {
         self.ask(client, &words("EXEC"))
     }
 
+    /// [`settle`](Clients::settle), with the jobs' turns first.
+    fn settle_with_jobs(&mut self) -> HashMap<ClientId, String> {
+        self.run_jobs();
+        self.settle()
+    }
+
     /// Nothing is left of any transaction.
     #[track_caller]
     fn check_clean(&mut self) {
@@ -92,6 +98,35 @@ fn a_request_of_many_slices_is_part_of_it_like_any_other() {
     assert_eq!(clients.finish(long), "*4\r\n+OK\r\n+OK\r\n:2000\r\n:2\r\n");
     assert_eq!(clients.turn(other), ok("$1\r\n2\r\n"));
     clients.check_clean();
+}
+
+#[test]
+fn one_of_very_many_keys_may_wait_in_its_middle_and_nobody_sees_that() {
+    let mut clients = Clients::new();
+    for leaves in [false, true] {
+        let [first, bulk, reader] = [(); 3].map(|()| clients.connect());
+        clients.queue(first, &[]);
+        (0..LONG).for_each(|_| clients.queue_one(first, &words("INCR shared")));
+        clients.queue(bulk, &["SET early x"]);
+        clients.queue_one(bulk, &of_pairs("MSET", 0..MANY, "new"));
+        clients.queue_one(bulk, &words("DEL shared early"));
+        clients.queue_one(bulk, &of_keys("DEL", 0..MANY));
+        assert_eq!(clients.exec(first), SLICE);
+        let mut outcome = clients.exec(bulk);
+        while outcome == SLICE {
+            outcome = clients.turn(bulk);
+        }
+        assert_eq!(outcome, WAIT);
+        assert_eq!(clients.ask(reader, &words("MGET early key:0")), WAIT);
+        if leaves {
+            clients.leave(bulk);
+        }
+        clients.finish(first);
+        let replies = clients.settle_with_jobs();
+        assert_eq!(replies[&reader], "*2\r\n$-1\r\n$-1\r\n");
+        assert_eq!(replies.get(&bulk).map(String::as_str), (!leaves).then_some("*4\r\n+OK\r\n+OK\r\n:2\r\n:2000\r\n"));
+        clients.check_clean();
+    }
 }
 
 #[test]
