@@ -24,7 +24,8 @@ use crate::types::{Collection, Large as _, Limits, PACKED_BYTES_MAX};
 
 use chunkbuf::Store;
 
-/// What a field of a request may cost, in the bytes of a slice: 32 fields are a slice: 20 to 50 us, and several times that while the index grows.
+/// What a field of a request may cost, in the bytes of a slice: 32 fields are a slice, 20 to 50 us, and several times that while the
+/// index grows.
 const FIELD_COST: usize = 2048;
 
 /// The hash that a view shows, to be read now.

@@ -1,6 +1,7 @@
 //! Keys of requests to come, brought to the cache while those before them are carried out.
 //!
-//! The requests of a batch are there together, so what their look-ups wait for can overlap, as [`crate::types::ahead`] says. The first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing.
+//! The requests of a batch are there together, so what their look-ups wait for can overlap, as [`crate::types::ahead`] says. The
+//! first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing.
 
 use crate::keyspace::Keyspace;
 use crate::proto::Batch;
