@@ -1,19 +1,19 @@
 //! Commands on one set, a slice at a time.
 //!
 //! Each is a [`Step`]: the handler has it go on for as much as may be done at once, and if that was not all, a task that holds the
-//! key goes on with the rest. What reads a large set reads it through a view, which stays good while the task runs, also if
-//! the key expires; what changes one looks it up in each slice.
+//! key goes on with the rest. What reads a large set reads it through a view, which stays good while the task runs; what changes one
+//! looks it up in each slice.
 
 use std::fmt::Debug;
 
-use super::many::check_room;
+use super::many::Room;
 use super::set::{note_removal, put, put_rest, source};
 use super::walk::Pattern;
 use super::{Flow, Outcome};
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::hashes::Hashes;
-use crate::keyspace::{Db, Event, Found, Keyspace, Reader, put_error};
+use crate::keyspace::{Db, Event, Found, Keyspace, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::types::Limits;
 use crate::types::set::{Edit, Encoding, Growing, Packed, Source, View};
@@ -79,6 +79,11 @@ pub(super) trait Step: Debug + 'static {
         budget: &mut Budget,
     ) -> Result<bool, CommandError>;
 
+    /// What it will still take of the memory: see [`Sliced::room`].
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Gives up what it has built in the store and not put. Called once it has ended, done or not.
     fn free(&mut self, db: &mut Db<'_>) {
         let _ = db;
@@ -100,7 +105,7 @@ pub(super) fn run(
 ) -> Outcome {
     let outcome = step.step(db, found, args, reply, &mut Budget::at_once(db));
     if matches!(outcome, Ok(false)) {
-        return Ok(Flow::Sliced(Box::new(InSlices { step, reader: Some(db.begin_reading()) })));
+        return Ok(Flow::Sliced(Box::new(InSlices { step })));
     }
     step.free(db);
     outcome.map(|_| Flow::Done)
@@ -109,8 +114,6 @@ pub(super) fn run(
 #[derive(Debug)]
 struct InSlices<S> {
     step: S,
-    /// `None` once it has ended.
-    reader: Option<Reader>,
 }
 
 impl<S: Step> Sliced for InSlices<S> {
@@ -126,12 +129,13 @@ impl<S: Step> Sliced for InSlices<S> {
         Ok(if is_done { Progress::Done } else { Progress::More })
     }
 
+    fn room(&self) -> u64 {
+        self.step.room()
+    }
+
     fn end(&mut self, engine: &mut Engine) {
         self.step.free(&mut engine.keyspace.db(0));
         self.step.discard(engine);
-        if let Some(reader) = self.reader.take() {
-            engine.keyspace.end_reading(reader);
-        }
     }
 }
 
@@ -145,6 +149,7 @@ pub(super) struct Adding {
     /// The argument to go on with.
     next: usize,
     added: usize,
+    room: Room,
 }
 
 impl Adding {
@@ -161,7 +166,7 @@ impl Adding {
             }
             Some(Source::Large(_)) => {}
         }
-        Adding { growing, converted, next: 2, added: 0 }
+        Adding { growing, converted, next: 2, added: 0, room: Room::default() }
     }
 
     /// Adds members in place; whether those were all.
@@ -175,10 +180,9 @@ impl Adding {
         let limits = *db.limits();
         let count = args.len() - 2;
         if self.next == 2 && count > 1 {
-            check_room(db, args)?;
+            self.room = Room::ask(db, args.extent() as u64, count)?;
         }
-        // It has expired meanwhile: what was added, and what would be, is gone.
-        let Some((collection, store)) = db.large_mut(found) else { return Ok(true) };
+        let (collection, store) = db.large_mut(found).expect("a key that is held keeps what it has");
         let set = collection.set_mut();
         if self.next == 2 {
             set.set_encoding(set.view().encoding().before_adding(count, &limits));
@@ -188,6 +192,7 @@ impl Adding {
             set.look_ahead(store, |ahead| args.get(self.next + ahead));
             self.added += usize::from(set.add(store, member, &limits).map_err(put_error)?);
             budget.spend_change(member.len());
+            self.room.spend(member.len());
             self.next += 1;
         }
         Ok(self.next == args.len())
@@ -209,7 +214,6 @@ impl Step for Adding {
             if matches!(outcome, Ok(false)) {
                 return Ok(false);
             }
-            // Without memory in the middle, what was added stays.
             if self.added > 0 {
                 db.changed(key, Event::Sadd);
             }
@@ -240,6 +244,10 @@ impl Step for Adding {
         }
         reply.count(self.added);
         Ok(true)
+    }
+
+    fn room(&self) -> u64 {
+        self.room.left()
     }
 
     fn free(&mut self, db: &mut Db<'_>) {
@@ -298,11 +306,7 @@ impl Step for Removing {
                     is_empty = collection.set().view().len() == 0;
                     removed
                 }
-                // It has expired meanwhile.
-                (None, None) => {
-                    is_empty = true;
-                    false
-                }
+                (None, None) => unreachable!("a key that is held keeps what it has"),
             };
             self.removed += usize::from(removed);
             budget.spend_change(member.len());

@@ -4,7 +4,7 @@
 //! is in `zset_long`.
 
 use super::arguments::integer;
-use super::many;
+use super::many::Room;
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use super::walk::Pattern;
 use super::zset_long::{self as long, Budget, Edit, Work, reader, view};
@@ -136,11 +136,21 @@ impl AddOptions {
 }
 
 fn add(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, options: AddOptions, first: usize) -> Outcome {
-    let mut adding = Adding { options, first, next: first, longest: 0, edit: None, added: 0, moved: 0, score: None };
+    let mut adding = Adding {
+        options,
+        first,
+        next: first,
+        longest: 0,
+        edit: None,
+        added: 0,
+        moved: 0,
+        score: None,
+        room: Room::default(),
+    };
     let key = args.at(1);
     if (args.len() - first) / 2 > AT_ONCE_MAX {
         let _ = db.find(key);
-        return long::run(db, args, reply, std::iter::once(key), adding);
+        return long::run(db, args, reply, adding);
     }
     let mut budget = Budget::whole();
     adding.check(args, &mut budget)?;
@@ -170,6 +180,7 @@ struct Adding {
     moved: i64,
     /// What INCR made of the score, or left.
     score: Option<f64>,
+    room: Room,
 }
 
 impl Adding {
@@ -200,7 +211,7 @@ impl Adding {
             None => Edit::new(Encoding::of(pairs, self.longest, &limits)),
         };
         if pairs > 1 && matches!(edit, Edit::InPlace) {
-            many::check_room(db, args)?;
+            self.room = Room::ask(db, args.extent() as u64, pairs as usize)?;
         }
         self.edit = Some(edit);
         self.next = self.first;
@@ -232,6 +243,7 @@ impl Adding {
                     Change::None => {}
                 }
             }
+            self.room.spend(member.len());
             if !budget.pay_change(member.len()) {
                 return Ok(self.next == args.len());
             }
@@ -279,6 +291,10 @@ impl Work for Adding {
         self.end(db, args.at(1), found, reply)
     }
 
+    fn room(&self) -> u64 {
+        self.room.left()
+    }
+
     fn rest(&mut self) -> Option<Draft> {
         self.edit.take()?.into_draft()
     }
@@ -309,7 +325,7 @@ fn zrem(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     };
     let mut removing = Removing { edit: Some(edit), next: 2, removed: 0 };
     if args.len() > AT_ONCE_MAX {
-        return long::run(db, args, reply, std::iter::once(key), removing);
+        return long::run(db, args, reply, removing);
     }
     removing.apply(db, &found, args, Budget::whole());
     removing.end(db, key, found, reply)?;
@@ -444,7 +460,7 @@ fn zmscore(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(key);
     view(db, &found)?;
     reply.array(args.len() - 2);
-    long::run(db, args, reply, std::iter::once(key), Scores { next: 2 })
+    long::run(db, args, reply, Scores { next: 2 })
 }
 
 /// ZMSCORE under way: the member to go on with.
@@ -586,7 +602,7 @@ fn zscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         index += 2;
     }
     drop(view);
-    long::run(db, args, reply, std::iter::once(key), scanning)
+    long::run(db, args, reply, scanning)
 }
 
 /// ZSCAN under way.

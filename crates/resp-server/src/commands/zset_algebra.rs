@@ -334,8 +334,7 @@ fn combine(
         longest: 0,
         untold: None,
     };
-    let keys: Vec<&[u8]> = combining.inputs.iter().map(|input| args.at(input.at)).collect();
-    long::run(db, args, reply, keys.into_iter(), combining)
+    long::run(db, args, reply, combining)
 }
 
 /// Reads the options, from argument `index` on.

@@ -80,6 +80,9 @@ pub fn execute(
     if engine.is_parked(client) {
         return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
     }
+    if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
+        return Executed { requests: 0, close: false, pause: Some(Pause::Wait) };
+    }
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
     let slot = turn.slot;
@@ -101,6 +104,9 @@ pub fn execute(
     if engine.has_task(client) {
         pause = turn.slice(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
         turn.closed = gates::closed(engine, engine.clients.at(slot));
     } else if engine.take_answered(client) {
         at += 1;
@@ -127,6 +133,9 @@ pub fn execute(
                 turn.park(engine, &args, &wait);
                 pause = Some(Pause::Park);
             }
+        }
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at && at < end {
@@ -156,6 +165,8 @@ pub(super) struct Turn {
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
     run_began_ns: u64,
+    /// Others are to be served before its next request.
+    has_to_wait: bool,
 }
 
 impl Turn {
@@ -172,6 +183,7 @@ impl Turn {
             slow_ns,
             singly: slow_ns < SINGLY_NS,
             run_began_ns: (engine.host.clock_ns)(),
+            has_to_wait: false,
         }
     }
 
@@ -199,11 +211,24 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Serves those who have waited for what this turn's client has changed.
+    /// Serves those who have waited for what this turn's client has changed. If they are more than a step serves, or others
+    /// are being served, the client waits for its turn.
     #[cold]
     fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
         self.end_run(engine, Some(args));
-        serve_parked(engine);
+        if engine.is_nested() {
+            return;
+        }
+        let is_left = if engine.is_serving() {
+            engine.hold_ready();
+            true
+        } else {
+            serve_parked(engine)
+        };
+        if is_left {
+            engine.wait_until_served(self.client);
+            self.has_to_wait = engine.holds.is_waiting(self.client);
+        }
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -300,7 +325,7 @@ impl Turn {
             }
         };
         // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_ready() {
+        if engine.keyspace.awaited.has_news() {
             self.serve_parked(engine, args);
         }
         next

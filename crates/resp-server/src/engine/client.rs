@@ -40,6 +40,8 @@ pub struct Client {
     pub query_buffer_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
+    /// Bytes that its [parked](super::parked) request takes, with the places in queues.
+    pub parked_bytes: usize,
     /// Bytes that it has sent since it came.
     pub read_bytes: u64,
     /// Bytes that it has been sent.
@@ -67,6 +69,7 @@ impl Client {
             args_bytes: 0,
             query_buffer_bytes: 0,
             reply_bytes: 0,
+            parked_bytes: 0,
             read_bytes: 0,
             written_bytes: 0,
         }
@@ -93,6 +96,7 @@ impl Client {
             + self.lib_ver.len()
             + self.query_buffer_bytes
             + self.reply_bytes
+            + self.parked_bytes
     }
 
     /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. Fields of what we do not have yet

@@ -35,8 +35,6 @@ const TIMED: UserFlags = UserFlags::A;
 const BLOB: UserFlags = UserFlags::B;
 const EXPIRY_BYTES: usize = size_of::<i64>();
 const BLOB_ID_BYTES: usize = size_of::<u32>();
-/// What a field takes beside name and value: header, lengths, its share of the index.
-pub const FIELD_BYTES: u64 = 16;
 /// Groups of a wheel's records, 4 KiB each, that are freed in a step.
 const FREED_GROUPS: u32 = 64;
 
