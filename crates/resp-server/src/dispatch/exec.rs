@@ -23,7 +23,6 @@ use crate::engine::holds::Claims;
 use crate::engine::tasks::Holding;
 use crate::engine::transaction::{LongCopy, Place, Queue};
 use crate::engine::{ClientId, Engine, Progress, Slice, Sliced};
-use crate::keyspace::Millis;
 use crate::proto::{Args, CommandError, Reply};
 
 /// Work of a transaction that is done at once, and in a slice, in the measure of a turn's: 128 small requests, some 50 us.
@@ -81,7 +80,6 @@ impl Turn {
             next: queue.first(),
             queue: Some(queue),
             under_way: None,
-            began: engine.keyspace.now(),
             claims,
             takes_keys: is_bulk,
             closes: false,
@@ -187,8 +185,6 @@ struct Executing {
     /// The next request, or the one that is under way.
     next: Place,
     under_way: Option<UnderWay>,
-    /// Keys are looked at as of then.
-    began: Millis,
     /// What it needs, until it is a task and holds that.
     claims: Claims,
     /// Whether it takes its keys as it goes.
@@ -304,11 +300,11 @@ impl Sliced for Executing {
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let mut turn = Turn::new(slice.engine, self.client);
-        let now = slice.engine.keyspace.now();
-        slice.engine.keyspace.set_now(self.began);
-        let progress = self.go_on(&mut turn, slice);
-        slice.engine.keyspace.set_now(now);
-        Ok(progress)
+        Ok(self.go_on(&mut turn, slice))
+    }
+
+    fn room(&self) -> u64 {
+        self.under_way.as_ref().map_or(0, |under_way| under_way.task.room())
     }
 
     fn end(&mut self, engine: &mut Engine) {

@@ -9,10 +9,13 @@ use crate::engine::holds::{Access, Claims, KEYS_AT_ONCE_MAX, Want};
 use crate::engine::{ClientId, Engine, Slice};
 use crate::proto::Args;
 
+/// Requests of a transaction up to which it is taken not to become a task.
+const FEW: usize = 16;
+
 /// Whether the request has to wait. If so, its client has been put in the queue; otherwise it stands in none any more.
 pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, command: &Command, args: &Args<'_>) -> bool {
     let obstacle = match engine.client(client).queue().filter(|_| command.spec.is_exec()) {
-        Some(queue) => queue.claims.wants().find(|want| engine.holds.blocks(client, *want)),
+        Some(queue) => queue.claims.wants(queue.len() > FEW).find(|want| engine.holds.blocks(client, *want)),
         None => obstacle(engine, client, db, command.spec, args),
     };
     match obstacle {
@@ -24,7 +27,7 @@ pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, comman
 
 /// Whether a running task holds what the request needs, whoever else waits for it.
 pub(super) fn is_held(engine: &Engine, db: usize, command: &Command, args: &Args<'_>) -> bool {
-    let is_held = |(hash, access)| engine.holds.is_held_against(Want::Key { db: db as u32, hash, access });
+    let is_held = |(hash, access)| engine.holds.is_held_by_task(Want::Key { db: db as u32, hash, access });
     !engine.holds.is_idle() && keys(engine, command.spec, args).any(is_held)
 }
 
@@ -37,10 +40,19 @@ fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, ar
     let reaches_far = reaches_far(spec);
     if spec.keys.is_empty() {
         return match (writes, reaches_far) {
+            // The one that becomes a task which others wait for.
+            (false, _) if spec.name == "keys" => [Want::AllKeys(own), Want::Task].into_iter().find(is_blocked),
             (false, _) => Some(Want::AllKeys(own)).filter(is_blocked),
             (true, false) => Some(Want::WholeDatabase(own)).filter(is_blocked),
-            (true, true) => databases.map(Want::WholeDatabase).find(is_blocked),
+            (true, true) => Some(Want::Everything).filter(is_blocked),
         };
+    }
+    if engine.holds.is_database_wanted(own) && may_be_long(engine, db, spec, args) {
+        let access = if writes { Access::Write } else { Access::Read };
+        let blocked = [Want::TaskIn(own, access), Want::Task].into_iter().find(is_blocked);
+        if blocked.is_some() {
+            return blocked;
+        }
     }
     if key_count(spec, args) > KEYS_AT_ONCE_MAX {
         let access = if writes { Access::Write } else { Access::Read };
@@ -96,6 +108,33 @@ pub(super) fn take_keys(slice: &mut Slice<'_>, db: usize, spec: &CommandSpec, ar
 /// What runs with all of the server may reach into other databases (COPY): there it is taken to want the same keys.
 fn reaches_far(spec: &CommandSpec) -> bool {
     spec.is(Flag::Write) && !matches!(spec.run, Run::Keys(_))
+}
+
+/// Whether a request may become a task: told from its length, from that of what its keys hold, and from its name. Asked only while
+/// somebody waits for a whole database, so that those who are not long need not wait behind.
+fn may_be_long(engine: &Engine, db: usize, spec: &CommandSpec, args: &Args<'_>) -> bool {
+    /// With fewer arguments, and each of fewer bytes, a request is short in itself.
+    const ARGUMENTS_MAX: usize = 64;
+    const BYTES_MAX: u64 = 8 * 1024;
+    /// With fewer keys, and all small, so is what it looks at.
+    const KEYS_MAX: usize = 8;
+    /// Fast is what takes one element: these may take many.
+    const COUNTED: &[&str] = &["lpop", "rpop", "spop", "zpopmin", "zpopmax"];
+    /// Long with few and small elements.
+    const SLOW: &[&str] = &["sort", "sort_ro"];
+    if args.len() > ARGUMENTS_MAX || (0..args.len()).any(|at| args.len_of(at) > BYTES_MAX) || SLOW.contains(&spec.name)
+    {
+        return true;
+    }
+    if spec.is(Flag::Fast) && !COUNTED.contains(&spec.name) {
+        return false;
+    }
+    let mut keys = 0;
+    let names = spec.keys.iter().filter_map(|spec| spec.positions(args)).flatten();
+    names.into_iter().any(|at| {
+        keys += 1;
+        keys > KEYS_MAX || engine.keyspace.is_apart(db, args.at(at))
+    })
 }
 
 /// Whether the command takes its keys one by one when they are very many. The others, whose requests seldom have so many, take

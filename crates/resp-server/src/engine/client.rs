@@ -43,6 +43,8 @@ pub struct Client {
     pub query_buffer_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
+    /// Bytes that its [parked](super::parked) request takes, with the places in queues.
+    pub parked_bytes: usize,
     /// Bytes that it has sent since it came.
     pub read_bytes: u64,
     /// Bytes that it has been sent.
@@ -71,6 +73,7 @@ impl Client {
             args_bytes: 0,
             query_buffer_bytes: 0,
             reply_bytes: 0,
+            parked_bytes: 0,
             read_bytes: 0,
             written_bytes: 0,
         }
@@ -115,6 +118,7 @@ impl Client {
             + self.lib_ver.len()
             + self.query_buffer_bytes
             + self.reply_bytes
+            + self.parked_bytes
             + self.queue_bytes()
     }
 

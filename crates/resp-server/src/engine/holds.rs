@@ -8,8 +8,9 @@
 //!  a place                 | is held by                       | and makes wait
 //!  ------------------------+----------------------------------+------------------------------------------------
 //!  a key of a database     | a task that reads or changes it  | who changes it; who reads or changes it
-//!  a database              | every task in it                 | FLUSH*; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  a database              | every task in it                 | FLUSHDB; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
 //!  all keys of a database  | a transaction with such commands | who changes any key; who reads or changes any
+//!  everything              | every task                       | FLUSHALL, SWAPDB
 //!  bulk                    | the one task of many keys        | requests of many keys
 //! ```
 //!
@@ -19,7 +20,13 @@
 //!
 //! **Order.** Who waits has a ticket, a number in order of arrival, kept until the command is carried out. At each place the
 //! tickets stand in a queue, and nobody passes an earlier ticket that wants what conflicts with it; newcomers come last.
-//! Whoever is woken tries again from the start, and may have to wait at another of its places then.
+//! Whoever is woken tries again from the start, and may have to wait at another of its places then. Behind one who waits for a
+//! whole database nobody begins a task there: what may become one is told by what it names (`dispatch::holding`), and waits. The
+//! others go on.
+//!
+//! **Serving.** A key that changes while clients wait for it is held for them until they are served, if that takes longer than a
+//! step (see [`super::parked`]): newcomers wait, whoever they are. Tasks that run do not, or but for a while: what a task
+//! may wait for goes on by itself.
 //!
 //! **Why there is no deadlock.** A task of at most [`KEYS_AT_ONCE_MAX`] keys takes all its holds at its start or has not
 //! begun; once it runs it waits for nothing. The bulk task takes holds as it goes and may wait while it holds some, but only
@@ -63,11 +70,17 @@ pub enum Want {
     AllKeys(u32),
     /// All keys of a database, to remove or exchange.
     WholeDatabase(u32),
-    /// To begin a bulk task there: waits for who holds all keys, and for earlier tickets that want the whole database, or they
-    /// might never have it.
+    /// All keys of all databases.
+    Everything,
+    /// To begin a task there: waits for who holds all keys, and for earlier tickets that want the whole database, or they might
+    /// never have it.
     TaskIn(u32, Access),
+    /// To begin a task anywhere: waits for earlier tickets that want everything.
+    Task,
     /// To be the bulk task.
     Bulk,
+    /// That those are served who wait for keys which were noted before so many others: see [`super::parked`].
+    Served(u64),
 }
 
 /// Where a queue stands.
@@ -75,7 +88,9 @@ pub enum Want {
 enum Place {
     Key(u32, u64),
     Database(u32),
+    Everything,
     Bulk,
+    Served,
 }
 
 impl Want {
@@ -83,7 +98,9 @@ impl Want {
         match self {
             Want::Key { db, hash, .. } => Place::Key(db, hash),
             Want::AllKeys(db) | Want::WholeDatabase(db) | Want::TaskIn(db, _) => Place::Database(db),
+            Want::Everything | Want::Task => Place::Everything,
             Want::Bulk => Place::Bulk,
+            Want::Served(_) => Place::Served,
         }
     }
 
@@ -91,7 +108,8 @@ impl Want {
     fn conflicts(self, other: Want) -> bool {
         match (self, other) {
             (Want::Key { access: one, .. }, Want::Key { access: two, .. }) => one.max(two) == Access::Write,
-            (Want::Bulk, _) | (Want::WholeDatabase(_), _) | (_, Want::WholeDatabase(_)) => true,
+            (Want::Bulk | Want::WholeDatabase(_) | Want::Everything, _) => true,
+            (_, Want::WholeDatabase(_) | Want::Everything) => true,
             (Want::AllKeys(_), Want::TaskIn(_, access)) | (Want::TaskIn(_, access), Want::AllKeys(_)) => {
                 access == Access::Write
             }
@@ -158,15 +176,17 @@ impl Claims {
         self.databases.is_empty()
     }
 
-    /// What has to be free before the task begins.
-    pub fn wants(&self) -> impl Iterator<Item = Want> + '_ {
-        let databases = self.databases.iter().flat_map(|(&db, of)| {
+    /// What has to be free before this begins. `may_be_long` says that it may become a task.
+    pub fn wants(&self, may_be_long: bool) -> impl Iterator<Item = Want> + '_ {
+        let databases = self.databases.iter().flat_map(move |(&db, of)| {
             let whole = of.whole.map(|access| match access {
                 Access::Read => Want::AllKeys(db),
                 Access::Write => Want::WholeDatabase(db),
             });
-            whole.into_iter().chain(self.is_bulk.then_some(Want::TaskIn(db, Access::Write)))
+            let access = if of.writes || self.is_bulk { Access::Write } else { Access::Read };
+            whole.into_iter().chain((may_be_long || self.is_bulk).then_some(Want::TaskIn(db, access)))
         });
+        let databases = databases.chain(may_be_long.then_some(Want::Task));
         let keys = self.keys.iter().map(|&(db, hash, access)| Want::Key { db, hash, access });
         databases.chain(self.is_bulk.then_some(Want::Bulk)).chain(keys)
     }
@@ -212,6 +232,19 @@ pub struct Holds {
     last_ticket: u64,
     woken: Vec<ClientId>,
     releases: u64,
+    /// Keys whose change others waited for who are not all served yet, and whether they are being served now.
+    served: HashMap<(u32, u64), Serving>,
+    /// Keys that have been noted and done with so far: see [`Want::Served`].
+    served_count: u64,
+}
+
+/// How far those are served who waited for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// They are, a few at a time.
+    Now,
+    /// What they need beside it is held by a task.
+    Later,
 }
 
 /// Those who hold a key: readers, or one who writes.
@@ -291,7 +324,7 @@ impl Holds {
     /// Whether no task runs and nobody waits, so that no request has to be looked at.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.running == 0 && self.waiting.is_empty()
+        self.running == 0 && self.waiting.is_empty() && self.served.is_empty()
     }
 
     /// Whether a request of `client` has to wait for this, which is one of the things that it wants.
@@ -385,7 +418,7 @@ impl Holds {
         for (&db, of) in &databases {
             if let Some(access) = of.whole {
                 let want = if access == Access::Read { Want::AllKeys(db) } else { Want::WholeDatabase(db) };
-                assert!(!self.is_held_against(want), "a task begins when its databases are free");
+                assert!(!self.is_held_by_task(want), "a task begins when its databases are free");
             }
         }
         let databases = databases.into_iter().map(|(db, of)| (db, Use { writes: of.writes || is_bulk, ..of }));
@@ -401,7 +434,7 @@ impl Holds {
         // A key that is named twice is held once, for the stronger access.
         keep_strongest(&mut held.keys);
         for &(db, hash, access) in &held.keys {
-            let free = !self.is_held_against(Want::Key { db, hash, access });
+            let free = !self.is_held_by_task(Want::Key { db, hash, access });
             assert!(free, "a task begins when its keys are free");
             let holders = self.keys.entry((db, hash)).or_insert(Holders::Readers(0));
             match (access, holders) {
@@ -427,7 +460,9 @@ impl Holds {
         let bulk = self.bulk.as_mut().expect("the bulk task asks");
         let access = bulk.access;
         let others = self.keys.get(&(db, hash));
-        if others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write) {
+        let excluded = others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write);
+        // What is served later may wait for this task.
+        if excluded || self.served.get(&(db, hash)) == Some(&Serving::Now) {
             if let Some(client) = client {
                 self.wait_with(FIRST, client, Want::Key { db, hash, access });
             }
@@ -470,6 +505,7 @@ impl Holds {
             }
             self.wake(Place::Database(db));
         }
+        self.wake(Place::Everything);
         freed
     }
 
@@ -484,11 +520,76 @@ impl Holds {
 
     /// Whether a running task holds a key, for whatever access.
     pub fn is_held(&self, db: usize, hash: u64) -> bool {
-        self.running > 0 && self.is_held_against(Want::Key { db: db as u32, hash, access: Access::Write })
+        self.running > 0 && self.is_held_by_task(Want::Key { db: db as u32, hash, access: Access::Write })
     }
 
-    /// Whether a running task holds what a request wants, whoever else waits for it.
+    /// Whether something of a database, or of all of them, is waited for, so that requests which may become tasks have to be told
+    /// from others.
+    pub(crate) fn is_database_wanted(&self, db: u32) -> bool {
+        self.queues.contains_key(&Place::Database(db)) || self.queues.contains_key(&Place::Everything)
+    }
+
+    /// A key is held, but not against tasks that run, until those who waited for its change are [served](Holds::end_serving).
+    pub(crate) fn begin_serving(&mut self, key: (u32, u64), serving: Serving) {
+        if self.served.insert(key, serving) == Some(Serving::Now) && serving == Serving::Later {
+            // The bulk task may have it.
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+        }
+    }
+
+    /// Whether a key is held for those who are being served: for tests.
+    #[cfg(test)]
+    pub(crate) fn is_being_served(&self, key: (u32, u64)) -> bool {
+        self.served.get(&key) == Some(&Serving::Now)
+    }
+
+    /// Those who waited for a key are served, or wait on: whoever else wants it may try.
+    pub(crate) fn end_serving(&mut self, key: (u32, u64)) {
+        if self.served.remove(&key).is_some() {
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+            self.wake(Place::Database(key.0));
+            self.wake(Place::Everything);
+        }
+    }
+
+    /// So many of the keys that were noted are done with: whoever waits for that may try.
+    pub(crate) fn note_served(&mut self, count: u64) {
+        if self.served_count != count {
+            self.served_count = count;
+            self.wake(Place::Served);
+        }
+    }
+
+    /// Whether the client waits for others to be served, and has to go on waiting.
+    pub(crate) fn waits_until_served(&mut self, client: ClientId) -> bool {
+        let Some(Waiting { place: Place::Served, .. }) = self.waiting.get(&client) else { return false };
+        let queue = &self.queues[&Place::Served];
+        let own =
+            queue.iter().find(|waiter| waiter.client == client).expect("who waits stands in the queue of its place");
+        if self.is_held_against(own.want) {
+            self.waiting.get_mut(&client).expect("just seen").woken = false;
+            return true;
+        }
+        self.stop_waiting(client);
+        false
+    }
+
+    /// Whether a running task holds what a request wants, or those who are being served do, whoever else waits for it.
     pub(crate) fn is_held_against(&self, want: Want) -> bool {
+        let is_served = match want {
+            _ if self.served.is_empty() => false,
+            Want::Key { db, hash, .. } => self.served.contains_key(&(db, hash)),
+            Want::AllKeys(db) | Want::WholeDatabase(db) => self.served.keys().any(|key| key.0 == db),
+            Want::Everything => true,
+            Want::TaskIn(..) | Want::Task | Want::Bulk | Want::Served(_) => false,
+        };
+        is_served || self.is_held_by_task(want)
+    }
+
+    /// Whether a running task holds what a request wants.
+    pub(crate) fn is_held_by_task(&self, want: Want) -> bool {
         match want {
             Want::Key { db, hash, access } => {
                 let excludes = |other: Access| access.max(other) == Access::Write;
@@ -502,8 +603,11 @@ impl Holds {
             }
             Want::AllKeys(db) => self.in_database(db).writing > 0,
             Want::WholeDatabase(db) => self.in_database(db).running > 0,
+            Want::Everything => self.running > 0,
             Want::TaskIn(db, access) => self.in_database(db).excludes(access),
+            Want::Task => false,
             Want::Bulk => self.bulk.is_some(),
+            Want::Served(count) => self.served_count < count,
         }
     }
 

@@ -46,6 +46,12 @@ pub trait Sliced: Debug {
         false
     }
 
+    /// Bytes of memory that it may still take for what it changes where others would see it. It has asked for room before the
+    /// first change, and no other writer gets what is left of that between its slices.
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Called once when it has ended, done or not, for what it has registered elsewhere or must not free at once.
     fn end(&mut self, engine: &mut Engine) {
         let _ = engine;
@@ -96,6 +102,8 @@ pub struct Slice<'a> {
     client: Option<ClientId>,
     /// Whether the task is part of another one.
     part: Part,
+    /// Others may look at the keys that it takes, and find that one has expired.
+    shares: bool,
 }
 
 /// Whether a task is part of another one, and what that holds for it.
@@ -113,7 +121,7 @@ impl<'a> Slice<'a> {
     /// What is like a slice, but of no task yet: the beginning of one.
     pub fn of_client(engine: &'a mut Engine, client: ClientId, args: &'a Args<'a>, reply: &'a mut Reply) -> Slice<'a> {
         let db = engine.client(client).db;
-        Slice { engine, db, args, reply, client: Some(client), part: Part::Whole }
+        Slice { engine, db, args, reply, client: Some(client), part: Part::Whole, shares: false }
     }
 }
 
@@ -132,7 +140,14 @@ impl Slice<'_> {
 
     /// [`take`](Slice::take) of a key of another database, by its hash.
     pub fn take_in(&mut self, db: usize, hash: u64) -> bool {
-        self.part == Part::HasAll || self.engine.holds.take_in_bulk(self.client, db, hash)
+        if self.part == Part::HasAll {
+            return true;
+        }
+        let is_taken = self.engine.holds.take_in_bulk(self.client, db, hash);
+        if is_taken && self.shares {
+            self.engine.keyspace.keep_in_bulk(db, hash);
+        }
+        is_taken
     }
 
     /// Whether another task holds a key.
@@ -144,7 +159,7 @@ impl Slice<'_> {
     /// is bulk; otherwise it holds all that the other needs.
     pub fn of_part<'b>(&'b mut self, db: usize, args: &'b Args<'b>, takes_keys: bool) -> Slice<'b> {
         let part = if takes_keys { Part::TakesKeys } else { Part::HasAll };
-        Slice { engine: self.engine, db, args, reply: self.reply, client: self.client, part }
+        Slice { engine: self.engine, db, args, reply: self.reply, client: self.client, part, shares: false }
     }
 }
 
@@ -163,6 +178,8 @@ struct Task {
     kept: Vec<(usize, u64)>,
     /// The databases that are kept for it.
     kept_whole: Vec<usize>,
+    /// What the store keeps free for it between its slices.
+    promised: u64,
 }
 
 /// A request that is its own owner.
@@ -187,6 +204,11 @@ impl OwnedRequest {
         }
         batch.end_request();
         OwnedRequest { bytes, batch, index: 0 }
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.batch.memory_bytes()
     }
 
     /// Its arguments.
@@ -249,7 +271,7 @@ impl Engine {
         };
         kept.iter().for_each(|&(db, hash)| self.keyspace.keep(db, hash));
         kept_whole.iter().for_each(|&db| self.keyspace.keep_all(db));
-        let task = Task { sliced, db, held, writes, as_of, kept, kept_whole };
+        let task = Task { sliced, db, held, writes, as_of, kept, kept_whole, promised: 0 };
         let before = self.tasks.of_clients.insert(client, task);
         assert!(before.is_none(), "a client has one command at a time");
     }
@@ -280,14 +302,21 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
-        self.keyspace.look_as_of(task.as_of);
-        let outcome =
-            task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, part: Part::Whole });
-        self.keyspace.look_as_of(None);
+        self.keyspace.store.take_back(std::mem::take(&mut task.promised));
+        let as_of = self.keyspace.look_as_of(task.as_of);
+        let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
+        let mut slice = Slice { engine: self, db: task.db, args, reply, client, part: Part::Whole, shares };
+        let outcome = task.sliced.step(&mut slice);
+        self.keyspace.look_as_of(as_of);
+        let room = task.sliced.room();
+        if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
+            task.promised = self.keyspace.store.promise(room);
+        }
         outcome
     }
 
     fn end_task(&mut self, mut task: Task) {
+        self.keyspace.store.take_back(task.promised);
         task.sliced.end(self);
         task.kept.iter().for_each(|&(db, hash)| self.keyspace.let_go_of(db, hash));
         task.kept_whole.iter().for_each(|&db| self.keyspace.let_all_go(db));
@@ -295,6 +324,7 @@ impl Engine {
             && let Some(hashes) = self.holds.release(held)
         {
             self.garbage.add(hashes);
+            self.garbage.add(self.keyspace.let_go_of_bulk());
         }
     }
 

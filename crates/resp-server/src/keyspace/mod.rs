@@ -40,9 +40,9 @@ use crate::types::Limits;
 
 pub use crate::types::Millis;
 pub use awaited::{Awaited, KeyPlace};
+pub use collections::View;
 use collections::{Discarded, Table};
-pub use collections::{Reader, ReaderOfOne, View};
-pub use db::{Db, Found, Kept, Ttl};
+pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
@@ -51,6 +51,7 @@ pub use walk::{WalkBudget, WalkId};
 pub use watched::{Watched, WatcherId};
 
 use crate::types::wheel::Wheel;
+use hashes::Hashes;
 use value::{Apart, Head};
 use walk::Walk;
 
@@ -98,6 +99,8 @@ pub struct Keyspace {
     kept: HashMap<(usize, u64), Keeping>,
     /// Databases all of whose keys are kept, few or none.
     kept_whole: HashMap<usize, Keeping>,
+    /// Those of the one command that keeps very many, and the number of its database.
+    kept_in_bulk: (usize, Hashes),
     /// When keys are looked up as of an earlier time.
     as_of: Option<Millis>,
 }
@@ -181,6 +184,7 @@ impl Keyspace {
             walks_begun: 0,
             kept: HashMap::new(),
             kept_whole: HashMap::new(),
+            kept_in_bulk: (0, Hashes::default()),
             as_of: None,
             discarded: Discarded::default(),
         }
@@ -237,6 +241,12 @@ impl Keyspace {
     #[inline]
     pub(crate) fn map(&self, index: usize) -> MapId {
         self.databases[index].map
+    }
+
+    /// Whether the value of a key does not lie in its entry, because it is long.
+    pub(crate) fn is_apart(&self, index: usize, key: &[u8]) -> bool {
+        let entry = self.store.get(self.databases[index].map, key);
+        entry.is_some_and(|entry| Head::decode(&entry).apart.is_some())
     }
 
     /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
@@ -344,14 +354,8 @@ impl Keyspace {
         }
     }
 
-    /// Lets a key go that was [kept](Db::keep).
-    pub fn let_go(&mut self, kept: Kept) {
-        let (index, hash) = kept.0;
-        self.let_go_of(index, hash);
-    }
-
-    /// Keeps keys by their hash: what expires meanwhile is not there for who looks for it, and is not removed. Once more for each
-    /// time; [`let_go_of`](Keyspace::let_go_of) ends it.
+    /// Keeps a key, known by its hash, for a long command that holds it: if it expires meanwhile, it is not there for who looks for
+    /// it now, but is not removed either. Once more for each time; [`let_go_of`](Keyspace::let_go_of) ends it.
     pub(crate) fn keep(&mut self, index: usize, hash: u64) {
         let since = self.now;
         self.kept.entry((index, hash)).or_insert(Keeping { count: 0, since }).count += 1;
@@ -381,17 +385,30 @@ impl Keyspace {
         }
     }
 
+    /// [Keeps](Keyspace::keep) another key of the one command that keeps very many.
+    pub(crate) fn keep_in_bulk(&mut self, index: usize, hash: u64) {
+        self.kept_in_bulk.0 = index;
+        self.kept_in_bulk.1.insert(hash);
+    }
+
+    /// That command has ended; what is to be freed in steps.
+    pub(crate) fn let_go_of_bulk(&mut self) -> Hashes {
+        std::mem::take(&mut self.kept_in_bulk.1)
+    }
+
     /// Whether a key that expires `at` is kept: whoever keeps it has come before that.
     #[inline]
     fn is_kept(&self, index: usize, hash: u64, at: Millis) -> bool {
         let is_by = |keeping: Option<&Keeping>| keeping.is_some_and(|keeping| !is_past(at, keeping.since));
+        let (bulk_index, bulk) = &self.kept_in_bulk;
         !self.kept.is_empty() && is_by(self.kept.get(&(index, hash)))
             || !self.kept_whole.is_empty() && is_by(self.kept_whole.get(&index))
+            || *bulk_index == index && bulk.contains(hash)
     }
 
-    /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now.
-    pub(crate) fn look_as_of(&mut self, time: Option<Millis>) {
-        self.as_of = time;
+    /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now. What it was before.
+    pub(crate) fn look_as_of(&mut self, time: Option<Millis>) -> Option<Millis> {
+        std::mem::replace(&mut self.as_of, time)
     }
 
     /// The next of a sequence of random numbers (SplitMix64).

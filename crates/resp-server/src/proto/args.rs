@@ -116,11 +116,9 @@ impl Batch {
         Batch { spans: Vec::with_capacity(arguments), ..Batch::default() }
     }
 
-    /// Bytes of memory that its lists take.
+    /// Bytes of memory that its lists take, what is remembered of what stands apart included.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.spans.capacity() * size_of::<Span>()
-            + self.ends.capacity() * size_of::<u32>()
-            + self.apart.len() * (size_of::<Apart>() + HEAD)
+        self.memory_bytes() + self.apart.len() * (size_of::<Apart>() + HEAD)
     }
 
     /// Frees a bounded part of a batch that is done with; whether there is more.
@@ -154,6 +152,11 @@ impl Batch {
     #[cfg(test)]
     pub(crate) fn put_apart(&mut self, index: usize, value: Blob) {
         self.apart.push(Apart::new(index, value.len(), Some(value)));
+    }
+
+    /// Bytes of memory that its lists take, about: not what it was parsed from, nor what stands apart.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>() + self.ends.capacity() * size_of::<u32>()
     }
 
     /// How many complete requests there are.

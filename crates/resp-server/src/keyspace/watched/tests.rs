@@ -65,10 +65,11 @@ fn what_was_past_its_time_when_it_was_watched_was_not_there() {
     let mut keyspace = keyspace();
     keyspace.put(0, b"k", SOON);
     // A long command keeps it, so that it is not removed when it is met.
-    let kept = keyspace.db(0).keep(b"k");
+    let hash = keyspace.store.key(b"k").hash();
+    keyspace.keep(0, hash);
     keyspace.set_now(Millis(1_000_011));
     let late = keyspace.watcher(&[(0, b"k")]);
-    keyspace.let_go(kept);
+    keyspace.let_go_of(0, hash);
     assert!(!keyspace.db(0).find(b"k").exists());
     assert_eq!(keyspace.stats.expired_keys, 1);
     assert!(!keyspace.lost(late));
