@@ -86,7 +86,9 @@ impl Server {
     fn go_on(&mut self, connection: &str) {
         let Some(client) = self.clients.get_mut(connection) else { return };
         loop {
-            let mut reply = self.engine.outbox.take(client.id).unwrap_or_default();
+            let is_half_written = self.engine.has_task(client.id);
+            let outbox = if is_half_written { None } else { self.engine.outbox.take(client.id) };
+            let mut reply = outbox.unwrap_or_default();
             let mut pause = None;
             if let Some(request) = client.under_way.take_if(|_| !self.engine.is_parked(client.id)) {
                 let executed = execute(&mut self.engine, client.id, &request.batch, 0, &request.bytes, &mut reply);

@@ -110,9 +110,13 @@ pub(super) fn set_with_ttl(
 ) -> Result<(), CommandError> {
     match ttl {
         Ttl::At(at) if at < db.now() => {
-            if db.remove(found) {
-                db.changed(key, Event::Del);
+            // As if it had been set, and found to have expired.
+            if !db.remove(found) {
+                db.also(key, Event::New);
             }
+            db.changed(key, Event::Set);
+            db.also(key, Event::Expire);
+            db.also(key, Event::Expired);
         }
         Ttl::At(_) => {
             set_argument(db, found, args, index, ttl)?;

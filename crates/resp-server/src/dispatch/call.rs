@@ -7,7 +7,8 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
-use super::parked::serve_parked;
+use super::news;
+use super::parked::serve;
 use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
@@ -21,6 +22,8 @@ pub struct Executed {
     pub requests: usize,
     /// The connection closes once the reply is sent (QUIT, or a refused client).
     pub close: bool,
+    /// The connection closes at once: more waits for the client than may.
+    pub cut: bool,
     /// Why the first request that is left was not carried out, if it was tried.
     pub pause: Option<Pause>,
 }
@@ -78,7 +81,13 @@ pub fn execute(
     reply: &mut Reply,
 ) -> Executed {
     if engine.is_parked(client) {
-        return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Park) };
+    }
+    if !engine.pubsub.is_idle() && !engine.has_task(client) {
+        if engine.must_deliver_first(client) {
+            return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Slice) };
+        }
+        take_own_outbox(engine, client, reply);
     }
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
@@ -128,6 +137,10 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
+        if !engine.pubsub.is_idle() {
+            // What it has published may be for itself, too.
+            break;
+        }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at && at < end {
             look_at = work + LOOK;
@@ -139,7 +152,11 @@ pub fn execute(
     let last = at.checked_sub(1).filter(|&last| last >= from).map(|last| batch.args(last, bytes));
     turn.end_run(engine, last.as_ref());
     engine.clients.at_mut(slot).args_bytes = 0;
-    Executed { requests: at - from, close, pause }
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
+    }
+    let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
+    Executed { requests: at - from, close, cut, pause }
 }
 
 /// A turn while it lasts.
@@ -199,11 +216,12 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Serves those who have waited for what this turn's client has changed.
+    /// Tells others what this turn's client has changed, and serves those who have waited for it.
     #[cold]
-    fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
+    fn tell(&mut self, engine: &mut Engine, args: &Args<'_>) {
         self.end_run(engine, Some(args));
-        serve_parked(engine);
+        news::tell_notices(engine, Some(self.client));
+        serve(engine);
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -224,6 +242,20 @@ impl Turn {
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
     fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let next = self.ask_each_gate(engine, resolved, args, reply);
+        if engine.tracking.clients() > 0 && !args.is(0, "client") && !matches!(next, Next::Pause(Pause::Wait)) {
+            engine.end_caching(self.client);
+        }
+        next
+    }
+
+    fn ask_each_gate(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
@@ -253,7 +285,17 @@ impl Turn {
                 if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
                     return Next::Pause(Pause::Wait);
                 }
-                self.call(engine, command, args, reply)
+                let command = match news::is_only_subscriber(engine.clients.at(self.slot)) {
+                    true => self.lookup.of_subscriber(command),
+                    false => command,
+                };
+                let remembers = news::begin_watching(engine, self.client, command, args);
+                let next = self.call(engine, command, args, reply);
+                news::end_watching(engine, self.client, command, args, remembers);
+                if matches!(next, Next::Done) {
+                    take_own_outbox(engine, self.client, reply);
+                }
+                next
             }
             (None, _) => unreachable!("what does not exist is refused"),
         }
@@ -299,9 +341,12 @@ impl Turn {
                 Next::Done
             }
         };
-        // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_ready() {
-            self.serve_parked(engine, args);
+        // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
+        if engine.keyspace.has_news() {
+            self.tell(engine, args);
+            if matches!(next, Next::Done) {
+                take_own_outbox(engine, self.client, reply);
+            }
         }
         next
     }
@@ -334,18 +379,17 @@ impl Turn {
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        if engine.has_ready() {
-            self.serve_parked(engine, args);
+        if engine.has_ready() || engine.keyspace.has_news() {
+            self.tell(engine, args);
         }
         match outcome {
-            Ok(Progress::Done) => None,
-            Ok(Progress::More) => Some(Pause::Slice),
-            Ok(Progress::Waits) => Some(Pause::Wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                None
-            }
+            Ok(Progress::Done) => {}
+            Ok(Progress::More) => return Some(Pause::Slice),
+            Ok(Progress::Waits) => return Some(Pause::Wait),
+            Err(error) => fail(engine, command, &error, reply),
         }
+        take_own_outbox(engine, self.client, reply);
+        None
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -361,6 +405,9 @@ impl Turn {
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
+        if matches!(outcome, Ok(Flow::Done)) {
+            take_own_outbox(engine, client, reply);
+        }
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
         self.slow_ns = engine.settings().slow_ns();
         self.singly = self.slow_ns < SINGLY_NS;
@@ -395,6 +442,14 @@ impl Turn {
             Entry { id: 0, unix_seconds: engine.unix_seconds(), us, args: slowlog::shortened(args), addr, name };
         let len_max = usize::try_from(engine.settings.slowlog_max_len).unwrap_or(usize::MAX);
         engine.slowlog.add(entry, len_max);
+    }
+}
+
+/// Puts what a command has made others write to its own client behind its reply, which is whole.
+#[inline]
+fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
+    if let Some(letters) = engine.outbox.take(client) {
+        reply.append(letters);
     }
 }
 

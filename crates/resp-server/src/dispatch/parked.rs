@@ -7,13 +7,23 @@
 use super::call::{Next, Turn};
 use super::holding;
 use super::lookup::{Resolved, lookup};
+use super::news;
 use crate::engine::{ClientId, Engine};
 use crate::keyspace::KeyPlace;
 use crate::proto::Reply;
 
-/// Runs every parked request again that may find something now, first come first served at each key. O(requests that are
-/// served, and those before them that wait for another type or for what is held)
+/// Tells what has happened to keys, and runs every parked request again that may find something now, first come first served at
+/// each key. O(requests that are served, and those before them that wait for another type or for what is held)
 pub fn serve_parked(engine: &mut Engine) {
+    news::tell_notices(engine, None);
+    serve(engine);
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
+    }
+}
+
+/// Runs parked requests again: [`serve_parked`] within another client's turn.
+pub(super) fn serve(engine: &mut Engine) {
     if engine.has_ready() && engine.begin_serving() {
         while let Some(key) = engine.next_ready() {
             serve_key(engine, key);

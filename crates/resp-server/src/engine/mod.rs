@@ -17,6 +17,9 @@
 //! | [`holds`] | who holds which keys, and who waits for them |
 //! | [`parked`] | requests that wait for a key |
 //! | [`outbox`] | what is written to a client by others |
+//! | [`pubsub`] | who subscribes to what, and messages under way |
+//! | [`monitors`] | clients that see all commands |
+//! | [`tracking`] | clients that keep values, and are told when these change |
 //! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
@@ -27,19 +30,22 @@ pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod monitors;
 pub mod outbox;
 pub mod parked;
+pub mod pubsub;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
 pub mod tasks;
+pub mod tracking;
 
 use std::net::{IpAddr, SocketAddr};
 
 use chunkbuf::Store;
 
 use crate::keyspace::{Keyspace, Millis};
-use crate::proto::{CommandError, Limits};
+use crate::proto::{CommandError, Limits, Reply};
 
 pub use client::Client;
 pub use clients::{Clients, Slot};
@@ -158,6 +164,12 @@ pub struct Engine {
     pub(crate) parked: parked::Parked,
     /// What is written to clients by others.
     pub outbox: outbox::Outbox,
+    /// Who subscribes to what.
+    pub(crate) pubsub: pubsub::PubSub,
+    /// Clients that see all commands.
+    pub(crate) monitors: monitors::Monitors,
+    /// Clients that keep values.
+    pub(crate) tracking: tracking::Table,
     /// What is freed in steps.
     pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
@@ -204,6 +216,9 @@ impl Engine {
             tasks: tasks::Tasks::default(),
             parked: parked::Parked::default(),
             outbox: outbox::Outbox::default(),
+            pubsub: pubsub::PubSub::default(),
+            monitors: monitors::Monitors::default(),
+            tracking: tracking::Table::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
@@ -296,6 +311,7 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.keyspace.notices.set_classes(self.settings.notify_keyspace_events);
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.
@@ -317,6 +333,10 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
+        self.leave_pubsub(client);
+        self.leave_monitors(client);
+        self.stop_tracking(client);
+        self.forget_output(client);
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
         }
@@ -331,6 +351,19 @@ impl Engine {
     /// A connected client, to change it. Panics if it is not connected.
     pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
         self.clients.get_mut(client).expect("commands come from connected clients")
+    }
+
+    /// A client's line in CLIENT LIST, if it is connected.
+    pub(crate) fn describe_client(&self, client: ClientId, line: &mut Vec<u8>) -> bool {
+        let Some(client) = self.clients.get(client) else { return false };
+        let outbox = self.outbox.of(client.id).map_or((0, 0), |letters| (letters.len(), letters.segments() + 1));
+        client.describe(self.now, outbox, line);
+        true
+    }
+
+    /// Whether a client is connected and of a class.
+    pub(crate) fn is_client_of(&self, client: ClientId, class: settings::ClientClass) -> bool {
+        self.clients.get(client).is_some_and(|client| client.class() == class)
     }
 
     /// What this client's requests may be at most right now.
@@ -350,8 +383,9 @@ impl Engine {
         read_bytes: usize,
         written_bytes: usize,
         query_buffer_bytes: usize,
-        reply_bytes: usize,
+        reply: &Reply,
     ) {
+        let reply_bytes = reply.own_bytes();
         self.stats.reads_processed += u64::from(read_bytes > 0);
         self.stats.writes_processed += u64::from(written_bytes > 0);
         self.stats.net_input_bytes += read_bytes as u64;
@@ -366,7 +400,13 @@ impl Engine {
         let before = (client.query_buffer_bytes + client.reply_bytes) as u64;
         client.query_buffer_bytes = query_buffer_bytes;
         client.reply_bytes = reply_bytes;
+        client.waiting_bytes = reply.len();
+        client.waiting_segments = reply.segments();
+        let over = client.push.as_ref().is_some_and(|push| push.over_until_us.is_some()).then_some(client.id);
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
+        if let Some(client) = over {
+            self.check_output(client, reply.len());
+        }
     }
 
     /// Takes what a connection is done with, to be freed in steps if it is large. O(1), or the cost of freeing 1 MiB.
@@ -402,7 +442,10 @@ impl Engine {
 
     /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
     pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes
+        self.keyspace.store.held_bytes()
+            + self.buffer_bytes
+            + self.outbox.own_bytes() as u64
+            + self.tracking.memory_bytes()
     }
 
     /// Whether writes are refused because more than `maxmemory` is in use.

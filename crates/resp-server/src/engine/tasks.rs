@@ -79,6 +79,8 @@ pub struct Slice<'a> {
     pub reply: &'a mut Reply,
     /// Who asked; `None`: it has gone.
     client: Option<ClientId>,
+    /// It only reads.
+    reads: bool,
 }
 
 impl Slice<'_> {
@@ -91,7 +93,11 @@ impl Slice<'_> {
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
         let hash = self.engine.keyspace.store.key(key).hash();
-        self.engine.holds.take_in_bulk(self.client, hash)
+        let taken = self.engine.holds.take_in_bulk(self.client, hash);
+        if let Some(client) = self.client.filter(|_| taken && self.reads) {
+            self.engine.remember_as_it_goes(client, key);
+        }
+        taken
     }
 }
 
@@ -216,7 +222,7 @@ impl Engine {
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
         self.keyspace.look_as_of(task.as_of);
-        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client });
+        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads: !task.writes });
         self.keyspace.look_as_of(None);
         outcome
     }
