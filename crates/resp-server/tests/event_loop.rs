@@ -414,7 +414,7 @@ fn a_message_reaches_very_many_and_a_large_one_too() {
 fn a_push_never_tears_a_reply_that_is_half_sent() {
     let server = TestServer::start();
     let mut client = server.connect();
-    let value: Vec<u8> = (0..40 * MIB as u32).map(|at| (at % 251) as u8).collect();
+    let value: Vec<u8> = (0..20 * MIB as u32).map(|at| (at % 251) as u8).collect();
     let mut other = server.connect();
     other.write_all(&request(&[b"SET", b"large", &value])).unwrap();
     expect(&mut other, b"+OK\r\n");

@@ -14,17 +14,8 @@ use Flag::{Fast, Loading, MayReplicate, Noscript, Sentinel, Stale};
 use bytes::Bytes;
 
 /// The family's commands.
-pub const COMMANDS: &[&CommandSpec] = &[
-    &SUBSCRIBE,
-    &UNSUBSCRIBE,
-    &PSUBSCRIBE,
-    &PUNSUBSCRIBE,
-    &SSUBSCRIBE,
-    &SUNSUBSCRIBE,
-    &PUBLISH,
-    &SPUBLISH,
-    &PUBSUB,
-];
+pub const COMMANDS: &[&CommandSpec] =
+    &[&SUBSCRIBE, &UNSUBSCRIBE, &PSUBSCRIBE, &PUNSUBSCRIBE, &SSUBSCRIBE, &SUNSUBSCRIBE, &PUBLISH, &SPUBLISH, &PUBSUB];
 
 /// Channels or patterns of a request, or of an answer, that a slice takes.
 const PER_SLICE: usize = 128;
@@ -208,7 +199,11 @@ impl Change {
             }
         }
         reply.seal(BYTES_PER_SLICE);
-        if args.len() > 1 { self.next == args.len() } else { engine.first_subscription(self.client, self.kind).is_none() }
+        if args.len() > 1 {
+            self.next == args.len()
+        } else {
+            engine.first_subscription(self.client, self.kind).is_none()
+        }
     }
 
     fn confirm(&self, engine: &mut Engine, name: Option<&[u8]>, reply: &mut Reply) {
@@ -407,11 +402,11 @@ impl Listing {
         let mut bytes = 0;
         let mut last = None;
         let mut looked_at = 0;
-        for name in engine.pubsub.names(self.shard, self.after.as_ref()).take(PER_SLICE) {
+        for (name, is_there) in engine.pubsub.names(self.shard, self.after.as_ref()).take(PER_SLICE) {
             looked_at += 1;
             last = Some(name.clone());
             bytes += name.len() + pattern.map_or(0, <[u8]>::len);
-            if pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive)) {
+            if is_there && pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive)) {
                 self.names.bulk(name);
                 self.count += 1;
             }
@@ -536,11 +531,7 @@ const PUBSUB_NUMPAT: CommandSpec = CommandSpec {
     keys: &[],
     large: Large::None,
     run: Run::Server(numpat),
-    doc: Doc {
-        summary: "Counts the patterns that somebody subscribes to.",
-        since: "2.8.0",
-        ..Doc::of(Group::Pubsub)
-    },
+    doc: Doc { summary: "Counts the patterns that somebody subscribes to.", since: "2.8.0", ..Doc::of(Group::Pubsub) },
 };
 
 fn numpat(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {

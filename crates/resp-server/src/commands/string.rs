@@ -111,10 +111,12 @@ pub(super) fn set_with_ttl(
     match ttl {
         Ttl::At(at) if at < db.now() => {
             // As if it had been set, and found to have expired.
-            if !db.remove(found) {
+            if db.remove(found) {
+                db.changed(key, Event::Set);
+            } else {
                 db.also(key, Event::New);
+                db.also(key, Event::Set);
             }
-            db.changed(key, Event::Set);
             db.also(key, Event::Expire);
             db.also(key, Event::Expired);
         }

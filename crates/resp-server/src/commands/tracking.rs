@@ -55,9 +55,8 @@ fn options<'a>(context: &Context<'_>, args: &Args<'a>) -> Result<Options<'a>, Co
             let id = parse_i64(args.at(at)).ok_or(CommandError::NotAnInteger)?;
             let target = u64::try_from(id).ok().map(ClientId);
             let target = target.filter(|&target| context.engine.clients.get(target).is_some());
-            options.redirect = Some(
-                target.ok_or(CommandError::text_static("ERR The client ID you want redirect to does not exist"))?,
-            );
+            options.redirect =
+                Some(target.ok_or(CommandError::text_static("ERR The client ID you want redirect to does not exist"))?);
         } else if args.is(at, "bcast") {
             options.broadcast = true;
         } else if args.is(at, "optin") {

@@ -108,6 +108,9 @@ pub fn execute(
     let mut close = false;
     let mut pause = None;
     if engine.has_task(client) {
+        if let Some(beginning) = engine.take_beginning(client) {
+            reply.append(beginning);
+        }
         pause = turn.slice(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
         turn.closed = gates::closed(engine, engine.clients.at(slot));

@@ -148,8 +148,7 @@ fn serves_subscribers(command: &CommandSpec) -> bool {
     }
 }
 
-const ONLY_PUBSUB: &str =
-    "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+const ONLY_PUBSUB: &str = "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
 
 /// Whether a command reads or changes data, or is told to replicas: a monitor, which counts as one, may not.
 fn touches_keys(command: &CommandSpec) -> bool {

@@ -63,18 +63,23 @@ fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
     holding::is_held(engine, engine.client(client).db, command, &args)
 }
 
-/// Runs a parked request; its answer, or the beginning of a long one, goes to the client's outbox.
+/// Runs a parked request; its answer goes to the client's outbox, and the beginning of a long one to where its connection finds it.
 fn run_again(engine: &mut Engine, client: ClientId) {
     let parked = engine.unpark(client).expect("who stands in a queue is parked");
+    let earlier = engine.outbox.take(client);
     let mut answer = Reply::new();
     answer.protocol = engine.client(client).protocol;
     let next = Turn::new(engine, client).run_again(engine, &parked.request.args(), &mut answer);
-    match next {
-        Next::Park(_) => return engine.park_again(client, parked),
-        Next::Done | Next::Close => engine.note_answered(client),
-        // Its connection goes on with it.
-        Next::Pause(_) => {}
-    }
     let protocol = answer.protocol;
-    engine.outbox.write(client, protocol, |reply| reply.append(answer));
+    let mut all = earlier.unwrap_or_default();
+    all.append(answer);
+    match next {
+        Next::Park(_) => engine.park_again(client, parked),
+        Next::Done | Next::Close => engine.note_answered(client),
+        // Its connection goes on with it; nothing may come between.
+        Next::Pause(_) => return engine.begin_answer(client, all),
+    }
+    if !all.is_empty() {
+        engine.outbox.write(client, protocol, |reply| reply.append(all));
+    }
 }

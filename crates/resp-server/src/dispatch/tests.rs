@@ -380,8 +380,8 @@ fn settings_are_told_and_changed_as_redis_does() {
             &failed("maxmemory-policy", "eviction is not available in this version"),
         ),
         (
-            "config set notify-keyspace-events KEA",
-            &failed("notify-keyspace-events", "keyspace events are not available in this version"),
+            "config set notify-keyspace-events KEAy",
+            &failed("notify-keyspace-events", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
         ),
     ]);
     server.engine.host.clients_max = 20_000;

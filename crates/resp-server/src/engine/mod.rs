@@ -333,9 +333,11 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
-        self.leave_pubsub(client);
-        self.leave_monitors(client);
-        self.stop_tracking(client);
+        if self.clients.get(client).is_some_and(|client| client.push.is_some()) {
+            self.leave_pubsub(client);
+            self.leave_monitors(client);
+            self.stop_tracking(client);
+        }
         self.forget_output(client);
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
@@ -435,6 +437,7 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .filter(|client| !client.is_subscriber() && !client.is_monitor())
             .filter(|client| !client.blocked && !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
@@ -446,6 +449,7 @@ impl Engine {
             + self.buffer_bytes
             + self.outbox.own_bytes() as u64
             + self.tracking.memory_bytes()
+            + self.pubsub.memory_bytes()
     }
 
     /// Whether writes are refused because more than `maxmemory` is in use.

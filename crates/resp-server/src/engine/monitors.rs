@@ -52,11 +52,8 @@ impl Engine {
     fn monitor_line(&self, client: ClientId, args: &Args<'_>) -> Vec<u8> {
         let (now_us, client) = (self.now.unix_us, self.client(client));
         let (seconds, us) = (now_us.div_euclid(1_000_000), now_us.rem_euclid(1_000_000));
-        let from = if client.peer.unix {
-            format!("unix:{}", self.settings.unixsocket)
-        } else {
-            client.peer.addr.clone()
-        };
+        let from =
+            if client.peer.unix { format!("unix:{}", self.settings.unixsocket) } else { client.peer.addr.clone() };
         let mut line = format!("+{seconds}.{us:06} [{} {from}]", client.db).into_bytes();
         for at in 0..args.len() {
             line.push(b' ');

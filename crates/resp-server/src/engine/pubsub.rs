@@ -37,6 +37,8 @@ const SLICE: usize = 128;
 const MATCHED_BYTES: usize = 512;
 /// Subscriptions that are given up at once.
 const GIVEN_UP_AT_ONCE: usize = 256;
+/// Bytes that a subscription takes beside its name, about: in the client's list and in the table.
+const SUBSCRIPTION_BYTES: u64 = 160;
 /// Deliveries that may wait before those who make more of them have to help.
 const BACKLOG_MAX: usize = 256;
 
@@ -148,6 +150,8 @@ pub struct PubSub {
     patterns: Patterns,
     /// Clients with a subscription.
     clients: usize,
+    /// Bytes of memory that all subscriptions take, about.
+    memory_bytes: u64,
     backlog: VecDeque<Delivery>,
     /// The number of the last delivery.
     last: u64,
@@ -167,22 +171,44 @@ struct Delivery {
 
 #[derive(Debug)]
 enum What {
-    Publish { shard: bool, channel: Bytes, message: Message, at: Cursor },
+    Publish {
+        shard: bool,
+        channel: Bytes,
+        message: Message,
+        at: Cursor,
+    },
     /// The same to each of these, the last first.
-    Each { clients: Vec<ClientId>, frame: Frame },
+    Each {
+        clients: Vec<ClientId>,
+        frame: Frame,
+    },
     /// An invalidation of keys to each of these who track.
-    Invalidate { clients: Vec<ClientId>, keys: super::tracking::Keys },
+    Invalidate {
+        clients: Vec<ClientId>,
+        keys: super::tracking::Keys,
+    },
 }
 
 /// How far a message has come.
 #[derive(Debug)]
 enum Cursor {
     /// Subscribers of the channel up to this one have it.
-    Channel { after: Option<ClientId>, frame: Option<Frame> },
+    Channel {
+        after: Option<ClientId>,
+        frame: Option<Frame>,
+    },
     /// Patterns with a literal beginning of this length are looked at, those up to `after` have been.
-    Patterns { prefix: usize, after: Option<Bytes> },
+    Patterns {
+        prefix: usize,
+        after: Option<Bytes>,
+    },
     /// Subscribers of the pattern up to this one have it.
-    Pattern { prefix: usize, pattern: Bytes, after: Option<ClientId>, frame: Frame },
+    Pattern {
+        prefix: usize,
+        pattern: Bytes,
+        after: Option<ClientId>,
+        frame: Frame,
+    },
     Done,
 }
 
@@ -190,6 +216,11 @@ impl PubSub {
     /// Clients with a subscription.
     pub fn clients(&self) -> usize {
         self.clients
+    }
+
+    /// Bytes of memory that all subscriptions take, about.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     /// Channels (or patterns) that have a subscriber. O(1) but for those who are going.
@@ -212,14 +243,12 @@ impl PubSub {
         all - self.leavers.iter().filter(|(_, left)| left.of(kind).contains(channel)).count()
     }
 
-    /// The channels behind `after` that have a subscriber, in order.
-    pub fn names(&self, shard: bool, after: Option<&Bytes>) -> impl Iterator<Item = &Bytes> {
+    /// The channels behind `after` in order, and whether each has a subscriber who is not about to go.
+    pub fn names(&self, shard: bool, after: Option<&Bytes>) -> impl Iterator<Item = (&Bytes, bool)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let leaving = self.leavers.len();
         let range = self.channels(shard).range::<Bytes, _>((from, Bound::Unbounded));
-        range
-            .filter(move |(name, all)| all.0.len() > leaving || self.subscribers(shard, name) > 0)
-            .map(|(name, _)| name)
+        range.map(move |(name, all)| (name, all.0.len() > leaving || self.subscribers(shard, name) > 0))
     }
 
     /// Whether somebody might hear of what is published there.
@@ -288,6 +317,7 @@ impl Engine {
             let name = Bytes::copy_from_slice(name);
             push.subscriptions.of_mut(kind).insert(name.clone());
             self.pubsub.clients += usize::from(was_none);
+            self.pubsub.memory_bytes += name.len() as u64 + SUBSCRIPTION_BYTES;
             self.pubsub.table(kind, &name, |subscribers| {
                 subscribers.add(client, since);
             });
@@ -301,6 +331,7 @@ impl Engine {
             && let Some(name) = push.subscriptions.of_mut(kind).take(name)
         {
             self.pubsub.clients -= usize::from(push.subscriptions.is_empty());
+            self.pubsub.memory_bytes -= name.len() as u64 + SUBSCRIPTION_BYTES;
             self.pubsub.table(kind, &name, |subscribers| subscribers.remove(client));
         }
         self.told(client, kind)
@@ -349,6 +380,7 @@ impl Engine {
             .collect();
         let done = left.is_empty();
         for (kind, name) in names {
+            self.pubsub.memory_bytes -= name.len() as u64 + SUBSCRIPTION_BYTES;
             self.pubsub.table(kind, &name, |subscribers| subscribers.remove(client));
         }
         if done {
@@ -458,14 +490,18 @@ impl Engine {
         let Delivery { number, receivers, what } = delivery;
         match what {
             What::Each { clients, frame } => {
-                while room > 0 && let Some(client) = clients.pop() {
+                while room > 0
+                    && let Some(client) = clients.pop()
+                {
                     room -= 1;
                     *receivers += u64::from(self.send(client, |reply| frame.write(reply)));
                 }
                 clients.is_empty()
             }
             What::Invalidate { clients, keys } => {
-                while room > 0 && let Some(client) = clients.pop() {
+                while room > 0
+                    && let Some(client) = clients.pop()
+                {
                     room -= 1;
                     self.send_invalidated(client, keys);
                 }

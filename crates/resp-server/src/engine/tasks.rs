@@ -222,7 +222,8 @@ impl Engine {
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
         self.keyspace.look_as_of(task.as_of);
-        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads: !task.writes });
+        let outcome =
+            task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads: !task.writes });
         self.keyspace.look_as_of(None);
         outcome
     }

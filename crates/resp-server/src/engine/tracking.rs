@@ -313,9 +313,7 @@ impl Engine {
         let Some(mut clients) = self.tracking.forget(key) else { return };
         clients.retain(|&client| {
             let tracking = self.clients.get(client).and_then(|client| client.tracking());
-            tracking.is_some_and(|tracking| {
-                !tracking.mode.is_broadcast() && !(tracking.no_loop && by == Some(client))
-            })
+            tracking.is_some_and(|tracking| !(tracking.mode.is_broadcast() || tracking.no_loop && by == Some(client)))
         });
         if !clients.is_empty() {
             self.send_invalidation(clients, Keys::these(std::iter::once(key)));
@@ -340,7 +338,9 @@ impl Engine {
     /// The turn ends: tells of changes below prefixes.
     #[cold]
     pub fn tell_broadcasts(&mut self) {
-        for name in std::mem::take(&mut self.tracking.changed) {
+        let mut changed = std::mem::take(&mut self.tracking.changed);
+        changed.sort_unstable();
+        for name in changed {
             let Some(prefix) = self.tracking.prefixes.get_mut(&name) else { continue };
             let keys = std::mem::take(&mut prefix.keys);
             let mut everybody = prefix.clients.clone();

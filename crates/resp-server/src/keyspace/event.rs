@@ -113,18 +113,12 @@ impl Event {
     /// The class that clients choose it by.
     pub fn class(self) -> Class {
         match self {
-            Event::Set
-            | Event::Append
-            | Event::SetRange
-            | Event::SetBit
-            | Event::IncrBy
-            | Event::IncrByFloat => Class::String,
-            Event::Sadd
-            | Event::Srem
-            | Event::Spop
-            | Event::SinterStore
-            | Event::SunionStore
-            | Event::SdiffStore => Class::Set,
+            Event::Set | Event::Append | Event::SetRange | Event::SetBit | Event::IncrBy | Event::IncrByFloat => {
+                Class::String
+            }
+            Event::Sadd | Event::Srem | Event::Spop | Event::SinterStore | Event::SunionStore | Event::SdiffStore => {
+                Class::Set
+            }
             Event::Zadd
             | Event::Zincr
             | Event::Zrem

@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn each_pattern_that_matches_is_met_once_and_few_others() {
         let long = "x".repeat(2 * PREFIX_MAX);
-        let all = ["*", "?b*", "", "a", "a*", "ab[c]", "a\\*", "abc", "b*", &long, &format!("{long}*")].map(str::to_owned);
+        let all =
+            ["*", "?b*", "", "a", "a*", "ab[c]", "a\\*", "abc", "b*", &long, &format!("{long}*")].map(str::to_owned);
         let mut patterns = Patterns::default();
         for pattern in &all {
             patterns.change(&Bytes::from(pattern.clone()), |subscribers| {
