@@ -293,7 +293,10 @@ impl Engine {
 
     /// Those who waited for a key that was ready are served, or wait on.
     pub(crate) fn key_is_served(&mut self, key: KeyPlace) {
-        self.holds.end_serving(key);
+        // Unless it has changed again meanwhile: then its turn comes once more.
+        if !self.keyspace.awaited.is_ready(key) {
+            self.holds.end_serving(key);
+        }
     }
 
     /// A key is ready, but what the first request needs is held: it is looked at again after the next release, and held for it until
@@ -347,8 +350,9 @@ impl Engine {
 
     /// The client has changed what others wait for, and goes on once they are served.
     pub(crate) fn wait_until_served(&mut self, client: ClientId) {
-        if !self.has_task(client) {
-            self.holds.wait(client, Want::Served(self.keyspace.awaited.noted()));
+        let want = Want::Served(self.keyspace.awaited.noted());
+        if !self.has_task(client) && self.holds.is_held_against(want) {
+            self.holds.wait(client, want);
         }
     }
 

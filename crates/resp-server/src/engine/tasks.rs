@@ -234,11 +234,12 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
-        self.keyspace.store.take_back(std::mem::take(&mut task.promised));
+        self.keyspace.store.redeem(std::mem::take(&mut task.promised));
         self.keyspace.look_as_of(task.as_of);
         let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
         let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, shares });
         self.keyspace.look_as_of(None);
+        self.keyspace.store.end_grant();
         let room = task.sliced.room();
         if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
             task.promised = self.keyspace.store.promise(room);

@@ -79,6 +79,28 @@ fn what_others_take_meanwhile_is_not_what_a_long_command_was_promised() {
 }
 
 #[test]
+fn a_limit_that_is_lowered_meanwhile_does_not_break_a_promise() {
+    for (request, reply, make) in in_place() {
+        let (mut clients, [writer, other]) = with_limit("16mb");
+        clients.ask(writer, &make).expect("a short one");
+        let room = clients.engine.keyspace.store.room_bytes();
+        let mut outcome = clients.ask(writer, &request);
+        while outcome == SLICE {
+            if clients.engine.keyspace.store.room_bytes() + 50_000 < room {
+                assert_eq!(clients.ask(other, &words("CONFIG SET maxmemory 1")), ok(OK));
+                assert_eq!(clients.ask(other, &words("SET x y")), Ok(format!("-{OOM}\r\n")));
+                break;
+            }
+            outcome = clients.turn(writer);
+        }
+        assert_eq!(outcome, SLICE, "{}", request[0]);
+        assert_eq!(clients.finish(writer), reply, "{}", request[0]);
+        clients.run_jobs();
+        clients.engine.keyspace.store.audit();
+    }
+}
+
+#[test]
 fn without_room_for_all_nothing_is_changed() {
     for (request, _, make) in in_place() {
         let (mut clients, [writer, other]) = with_limit("16mb");
