@@ -386,18 +386,18 @@ impl Store {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// Has the index line of a key brought to the cache. For many keys at once: the loads overlap.
+    /// Has the index line of the key of this [hash](Key::hash) brought to the cache. For many keys at once: the loads overlap.
     #[inline]
-    pub fn prefetch(&self, map: MapId, key: &Key<'_>) {
-        self.map(map).index.prefetch(&self.memory, key.hash);
+    pub fn prefetch(&self, map: MapId, hash: u64) {
+        self.map(map).index.prefetch(&self.memory, hash);
     }
 
     /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
     /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
     #[inline]
-    pub fn prefetch_entry(&self, map: MapId, key: &Key<'_>) {
+    pub fn prefetch_entry(&self, map: MapId, hash: u64) {
         let map = self.map(map);
-        map.index.find(&self.memory, key.hash, |location| {
+        map.index.find(&self.memory, hash, |location| {
             map.log.prefetch(location);
             false
         });
@@ -567,8 +567,26 @@ impl Store {
     /// One bounded bite of a scan: visits some entries and returns the next cursor, 0 at the end; start with 0. Every key that is
     /// in the map from the first call to the last is visited at least once, whatever is written meanwhile.
     pub fn scan(&self, map: MapId, cursor: u64, mut visit: impl FnMut(Location, Entry<'_>)) -> u64 {
+        /// About the slots of an index line.
+        const BITE: usize = 8;
         let target = self.map(map);
-        target.index.scan(&self.memory, cursor, |location| visit(location, self.entry(map, location)))
+        // All entries of a bite are fetched before the first is read: the loads overlap.
+        let mut bite = [None; BITE];
+        let mut fetched = 0;
+        let mut visit_all = |bite: &[Option<Location>]| {
+            bite.iter().flatten().for_each(|&location| visit(location, self.entry(map, location)));
+        };
+        let next = target.index.scan(&self.memory, cursor, |location| {
+            target.log.prefetch(location);
+            bite[fetched] = Some(location);
+            fetched += 1;
+            if fetched == BITE {
+                visit_all(&bite);
+                fetched = 0;
+            }
+        });
+        visit_all(&bite[..fetched]);
+        next
     }
 
     /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.

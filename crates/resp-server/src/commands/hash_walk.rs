@@ -287,6 +287,9 @@ impl GetMany {
     fn go_on(&mut self, reader: Option<Reader<'_>>, args: &Args<'_>, cost: usize, reply: &mut Reply) -> bool {
         let mut spent = 0;
         while self.next < args.len() && spent < cost {
+            if let Some(reader) = &reader {
+                reader.look_ahead(|ahead| args.get(self.next + ahead));
+            }
             match reader.and_then(|reader| reader.get(args.at(self.next))) {
                 Some(value) => {
                     spent += cost_of(0, value);

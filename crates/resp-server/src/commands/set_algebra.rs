@@ -498,6 +498,7 @@ impl Combining {
         let Bite { bytes, members, next } = &mut self.bite;
         while *next < end && !members.is_empty() && !budget.is_spent() {
             let other = &self.sets[*next];
+            other.fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
             members.retain(|member| {
                 budget.spend(0);
                 other.contains(db.store(), &bytes[member.clone()]) == (self.operator == Operator::Inter)
@@ -510,6 +511,9 @@ impl Combining {
     fn keep(&mut self, db: &mut Db<'_>, budget: &mut Budget) -> Result<(), CommandError> {
         let limits = *db.limits();
         let Bite { bytes, members, .. } = &mut self.bite;
+        if let Sink::Built(set) = &self.sink {
+            set.source().fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
+        }
         for member in members.drain(..) {
             let member = &bytes[member];
             budget.spend(member.len());
@@ -517,8 +521,7 @@ impl Combining {
                 Sink::Told => self.told.bulk(member),
                 Sink::Counted(_) => {}
                 Sink::Built(set) => {
-                    // To add it costs as much as to look it up, and more.
-                    budget.spend(Budget::MEMBER);
+                    budget.spend_change(0);
                     self.only_integers = self.only_integers && parse_i64(member).is_some();
                     set.add(db.store_mut(), member, &limits).map_err(put_error)?;
                 }

@@ -30,23 +30,31 @@ pub(super) struct Budget(usize);
 impl Budget {
     /// What a member costs beside its bytes: a look-up takes some 0.1 to 0.4 us.
     pub(super) const MEMBER: usize = 256;
+    /// What it costs beside that to add or remove it: 0.5 to 1 us, several while the index grows.
+    const CHANGE: usize = 1792;
     /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
     const CHOICE: usize = 256;
 
-    /// For a handler: some 1,000 members.
+    /// For a handler: some 240 members to look at, 32 to change.
     pub(super) fn at_once(db: &Db<'_>) -> Budget {
         Budget(db.slice_bytes())
     }
 
-    /// For a slice: some 250 members.
+    /// For a slice: some 240 members to look at.
     pub(super) fn of_slice(db: &Db<'_>) -> Budget {
-        Budget(db.slice_bytes().div_ceil(4))
+        Budget(db.slice_bytes())
     }
 
     /// Something was done with a member of so many bytes.
     #[inline]
     pub(super) fn spend(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(Budget::MEMBER + bytes);
+    }
+
+    /// A member of so many bytes was added or removed.
+    #[inline]
+    pub(super) fn spend_change(&mut self, bytes: usize) {
+        self.spend(bytes + Budget::CHANGE);
     }
 
     /// Whether it is others' turn.
@@ -181,8 +189,9 @@ impl Adding {
         }
         while self.next < args.len() && !budget.is_spent() {
             let member = args.at(self.next);
+            set.look_ahead(store, |ahead| args.get(self.next + ahead));
             self.added += usize::from(set.add(store, member, &limits).map_err(put_error)?);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
             self.room.spend(member.len());
             self.next += 1;
         }
@@ -221,8 +230,9 @@ impl Step for Adding {
                 return Ok(false);
             }
             let member = args.at(self.next);
+            growing.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
             self.added += usize::from(growing.add(db.store_mut(), member, &limits).map_err(put_error)?);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
             self.next += 1;
         }
         if self.added > 0 || self.converted {
@@ -290,14 +300,16 @@ impl Step for Removing {
                     removed
                 }
                 (None, Some((collection, store))) => {
-                    let removed = collection.set_mut().remove(store, member);
+                    let set = collection.set_mut();
+                    set.look_ahead(store, |ahead| args.get(self.next + ahead));
+                    let removed = set.remove(store, member);
                     is_empty = collection.set().view().len() == 0;
                     removed
                 }
                 (None, None) => unreachable!("a key that is held keeps what it has"),
             };
             self.removed += usize::from(removed);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
             self.next += 1;
         }
         if self.removed > 0 {
@@ -337,6 +349,9 @@ impl Step for Asking {
     ) -> Result<bool, CommandError> {
         while self.next < args.len() && !budget.is_spent() {
             let member = args.at(self.next);
+            if let Some(set) = &self.set {
+                set.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
+            }
             reply.integer(i64::from(self.set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
             budget.spend(member.len());
             self.next += 1;

@@ -231,6 +231,7 @@ impl Adding {
             let member = args.at(self.next + 1);
             let given = parse_f64(args.at(self.next)).expect("all were checked");
             self.next += 2;
+            edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next - 1 + 2 * ahead)));
             let options = self.options;
             let old = if options.ask_for_old() { edit.read(db, found, |set| set.score(member)) } else { None };
             let new = if options.ask_for_old() { options.score(old, given)? } else { Some(given) };
@@ -345,6 +346,7 @@ impl Removing {
         let edit = self.edit.as_mut().expect("it has not ended");
         while self.next < args.len() {
             let member = args.at(self.next);
+            edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next + ahead)));
             self.removed += i64::from(edit.remove(db, found, member));
             self.next += 1;
             if !budget.pay_change(member.len()) {
@@ -480,6 +482,9 @@ impl Work for Scores {
         let set = view.as_ref().map(|view| reader(db, view));
         while self.next < args.len() {
             let member = args.at(self.next);
+            if let Some(set) = &set {
+                set.look_ahead(|ahead| args.get(self.next + ahead));
+            }
             reply_score(set.and_then(|set| set.score(member)), reply);
             self.next += 1;
             if !budget.pay(member.len()) {

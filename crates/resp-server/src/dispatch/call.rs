@@ -50,8 +50,8 @@ pub(super) enum Next {
 const REQUESTS_MAX: usize = 1024;
 /// Bytes of requests in a turn: the turn ends with the request that reaches it.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of replies in a turn: the turn ends with the reply that reaches it.
-const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of replies in a turn: the turn ends with the reply that reaches it. As many as a turn writes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Work between two looks at the clock: bytes of requests and replies, a request counting [`LOOK_REQUEST`] in itself. So 16 to
 /// 32 small requests, about 5 us, or one of 16 KiB.
 const LOOK: usize = 16 * 1024;
@@ -65,7 +65,7 @@ const SIMPLE_ARGUMENTS: usize = 4;
 const SINGLY_NS: u64 = 1_000_000;
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends: 1,024
-/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
+/// requests, 256 KiB of requests or 64 KiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
 /// at least when the time of the turn is over.
 ///
 /// `bytes` are those that the batch was parsed from. Panics if the client is not connected.

@@ -26,6 +26,7 @@ use std::ops::Range;
 
 use chunkbuf::{Entry, MapId, PutError, Slices, Store, UserFlags};
 
+use super::ahead::{FAR, NEAR, look_ahead};
 use super::name::{Name, StoredName};
 use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
@@ -176,6 +177,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        if let Reader::Large(set, store) = self {
+            look_ahead(store, set.map, name_at);
+        }
+    }
+
     /// A member's rank, from the lowest score, and its score.
     pub fn rank(&self, member: &[u8]) -> Option<(u64, f64)> {
         match self {
@@ -323,6 +332,12 @@ impl Draft {
             Draft::Packed(bytes) => Reader::Packed(Packed::new(bytes)),
             Draft::Large(set) => Reader::Large(set, store),
         }
+    }
+
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        self.reader(store).look_ahead(name_at);
     }
 
     /// Bytes that each change goes through because they are packed.
@@ -649,14 +664,34 @@ impl SortedSet {
         mut visit: impl FnMut(&[u8], f64) -> bool,
     ) -> u64 {
         let len = ranks.end.saturating_sub(ranks.start) as usize;
-        let mut visited = 0;
-        let mut each = |item: &Scored| {
-            visited += 1;
-            self.with_member(store, *item, |member| visit(member, item.score))
-        };
+        let each = |item: &Scored| self.with_member(store, *item, |member| visit(member, item.score));
         match direction {
-            Direction::Forward => for _ in self.ranks.forward(ranks.start).take(len).take_while(|item| each(item)) {},
-            Direction::Backward => for _ in self.ranks.backward(ranks.end).take(len).take_while(|item| each(item)) {},
+            Direction::Forward => self.walk(store, || self.ranks.forward(ranks.start).take(len), each),
+            Direction::Backward => self.walk(store, || self.ranks.backward(ranks.end).take(len), each),
+        }
+    }
+
+    /// Goes through items, fetching those to come, until one says that it is enough; how many it was.
+    fn walk<'a, I: Iterator<Item = &'a Scored>>(
+        &self,
+        store: &Store,
+        items: impl Fn() -> I,
+        mut each: impl FnMut(&Scored) -> bool,
+    ) -> u64 {
+        let (mut far, mut near) = (items(), items());
+        for _ in 0..NEAR {
+            self.fetch_next(store, far.next(), None);
+        }
+        for _ in NEAR..FAR {
+            self.fetch_next(store, far.next(), near.next());
+        }
+        let mut visited = 0;
+        for item in items() {
+            self.fetch_next(store, far.next(), near.next());
+            visited += 1;
+            if !each(item) {
+                break;
+            }
         }
         visited
     }
@@ -671,7 +706,17 @@ impl SortedSet {
         const MEMBER: usize = 128;
         (target.encoding, target.salts) = (self.encoding, self.salts);
         let mut left = bytes;
-        for item in self.ranks.forward(target.ranks.weight()) {
+        let begin = target.ranks.weight();
+        let (mut far, mut near) = (self.ranks.forward(begin), self.ranks.forward(begin));
+        for _ in 0..NEAR {
+            self.fetch_next(store, far.next(), None);
+        }
+        for item in self.ranks.forward(begin) {
+            let next = far.next();
+            self.fetch_next(store, next, near.next());
+            if let Some(next) = next {
+                store.prefetch(target.map, next.hash);
+            }
             let mut found = None;
             store.with_hash(self.map, item.hash, |_, entry| {
                 if split(&entry).1.to_bits() == item.score.to_bits() {
@@ -687,6 +732,17 @@ impl SortedSet {
             }
         }
         Ok(false)
+    }
+
+    /// Fetches the entries of items that come next in a walk: `far` and `near` go before it.
+    #[inline]
+    fn fetch_next(&self, store: &Store, far: Option<&Scored>, near: Option<&Scored>) {
+        if let Some(item) = far {
+            store.prefetch(self.map, item.hash);
+        }
+        if let Some(item) = near {
+            store.prefetch_entry(self.map, item.hash);
+        }
     }
 
     /// Changes the tree, and keeps its heap in the store's books.
@@ -753,7 +809,7 @@ impl Large for SortedSet {
         _now: Millis,
     ) -> Result<bool, PutError> {
         /// What is copied in one go.
-        const BYTES: usize = 4096;
+        const BYTES: usize = 2048;
         let Collection::SortedSet(target) = target else { unreachable!("a copy is of the same kind") };
         SortedSet::copy_some(self, target, store, BYTES)
     }
