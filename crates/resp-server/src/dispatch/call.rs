@@ -53,8 +53,8 @@ pub(super) enum Next {
 const REQUESTS_MAX: usize = 1024;
 /// Bytes of requests in a turn: the turn ends with the request that reaches it.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of replies in a turn: the turn ends with the reply that reaches it.
-const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of replies in a turn: the turn ends with the reply that reaches it. As many as a turn writes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Work between two looks at the clock: bytes of requests and replies, a request counting [`LOOK_REQUEST`] in itself. So 16 to
 /// 32 small requests, about 5 us, or one of 16 KiB.
 const LOOK: usize = 16 * 1024;
@@ -68,7 +68,7 @@ const SIMPLE_ARGUMENTS: usize = 4;
 const SINGLY_NS: u64 = 1_000_000;
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends: 1,024
-/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
+/// requests, 256 KiB of requests or 64 KiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
 /// at least when the time of the turn is over.
 ///
 /// `bytes` are those that the batch was parsed from. Panics if the client is not connected.
@@ -88,6 +88,9 @@ pub fn execute(
             return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Slice) };
         }
         take_own_outbox(engine, client, reply);
+    }
+    if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Wait) };
     }
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
@@ -113,6 +116,9 @@ pub fn execute(
         }
         pause = turn.slice(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
         turn.closed = gates::closed(engine, engine.clients.at(slot));
     } else if engine.take_answered(client) {
         at += 1;
@@ -139,6 +145,9 @@ pub fn execute(
                 turn.park(engine, &args, &wait);
                 pause = Some(Pause::Park);
             }
+        }
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
         }
         if !engine.pubsub.is_idle() {
             // What it has published may be for itself, too.
@@ -176,6 +185,8 @@ pub(super) struct Turn {
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
     run_began_ns: u64,
+    /// Others are to be served before its next request.
+    has_to_wait: bool,
 }
 
 impl Turn {
@@ -192,6 +203,7 @@ impl Turn {
             slow_ns,
             singly: slow_ns < SINGLY_NS,
             run_began_ns: (engine.host.clock_ns)(),
+            has_to_wait: false,
         }
     }
 
@@ -219,12 +231,24 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Tells others what this turn's client has changed, and serves those who have waited for it.
+    /// Tells others what this turn's client has changed, and serves those who have waited for it, if somebody has. If they are more
+    /// than a step serves, or others are being served, the client waits for its turn.
     #[cold]
-    fn tell(&mut self, engine: &mut Engine, args: &Args<'_>) {
+    fn tell(&mut self, engine: &mut Engine, args: &Args<'_>, serves: bool) {
         self.end_run(engine, Some(args));
         news::tell_notices(engine, Some(self.client));
-        serve(engine);
+        if serves && !engine.is_nested() {
+            let is_left = if engine.is_serving() {
+                engine.hold_ready();
+                true
+            } else {
+                serve(engine)
+            };
+            if is_left {
+                engine.wait_until_served(self.client);
+                self.has_to_wait = engine.holds.is_waiting(self.client);
+            }
+        }
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -346,7 +370,8 @@ impl Turn {
         };
         // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
         if engine.keyspace.has_news() {
-            self.tell(engine, args);
+            let serves = engine.keyspace.awaited.has_news();
+            self.tell(engine, args, serves);
             if matches!(next, Next::Done) {
                 take_own_outbox(engine, self.client, reply);
             }
@@ -382,8 +407,9 @@ impl Turn {
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        if engine.has_ready() || engine.keyspace.has_news() {
-            self.tell(engine, args);
+        let serves = engine.has_ready();
+        if serves || engine.keyspace.has_news() {
+            self.tell(engine, args, serves);
         }
         match outcome {
             Ok(Progress::Done) => {}

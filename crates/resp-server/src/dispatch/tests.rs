@@ -324,13 +324,13 @@ fn a_turn_ends_with_its_budget_and_goes_on_where_it_ended() {
     let (reply, executed) = server.batch(&vec!["ping"; 1500]);
     assert_eq!((reply.len(), executed.requests), (1024 * 7, 1024));
 
-    let large = format!("echo {}", "x".repeat(100_000));
+    let large = format!("set k {}", "x".repeat(100_000));
     let (_, executed) = server.batch(&[&large[..]; 10]);
     assert_eq!(executed.requests, 3, "256 KiB of requests are reached by the third");
 
-    server.ask(&format!("set k {}", "x".repeat(400_000)));
+    server.ask(&format!("set k {}", "x".repeat(30_000)));
     let (_, executed) = server.batch(&["get k"; 10]);
-    assert_eq!(executed.requests, 3, "1 MiB of replies is reached by the third");
+    assert_eq!(executed.requests, 3, "64 KiB of replies are reached by the third");
 }
 
 #[test]

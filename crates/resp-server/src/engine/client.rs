@@ -50,6 +50,8 @@ pub struct Client {
     pub waiting_bytes: usize,
     /// Segments that these are in.
     pub waiting_segments: usize,
+    /// Bytes that its [parked](super::parked) request takes, with the places in queues.
+    pub parked_bytes: usize,
     /// Bytes that it has sent since it came.
     pub read_bytes: u64,
     /// Bytes that it has been sent.
@@ -103,6 +105,7 @@ impl Client {
             reply_bytes: 0,
             waiting_bytes: 0,
             waiting_segments: 0,
+            parked_bytes: 0,
             read_bytes: 0,
             written_bytes: 0,
         }
@@ -129,6 +132,7 @@ impl Client {
             + self.lib_ver.len()
             + self.query_buffer_bytes
             + self.reply_bytes
+            + self.parked_bytes
     }
 
     /// How it is told of keys that change, if it is.

@@ -453,6 +453,12 @@ impl Engine {
         }
     }
 
+    /// Whether messages are under way that no slice has reached all receivers with.
+    #[inline]
+    pub fn is_delivering(&self) -> bool {
+        !self.pubsub.is_idle()
+    }
+
     /// A step of the job: whether there is more to do.
     pub(super) fn step_deliveries(&mut self) -> bool {
         self.step_leavers();

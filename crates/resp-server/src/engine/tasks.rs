@@ -36,6 +36,12 @@ pub trait Sliced: Debug {
     /// The command's; it has ended then.
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError>;
 
+    /// Bytes of memory that it may still take for what it changes where others would see it. It has asked for room before the
+    /// first change, and no other writer gets what is left of that between its slices.
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Called once when it has ended, done or not, for what it has registered elsewhere or must not free at once.
     fn end(&mut self, engine: &mut Engine) {
         let _ = engine;
@@ -81,6 +87,8 @@ pub struct Slice<'a> {
     client: Option<ClientId>,
     /// It only reads.
     reads: bool,
+    /// Others may look at the keys that it takes, and find that one has expired.
+    shares: bool,
 }
 
 impl Slice<'_> {
@@ -93,11 +101,14 @@ impl Slice<'_> {
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
         let hash = self.engine.keyspace.store.key(key).hash();
-        let taken = self.engine.holds.take_in_bulk(self.client, hash);
-        if let Some(client) = self.client.filter(|_| taken && self.reads) {
+        let is_taken = self.engine.holds.take_in_bulk(self.client, hash);
+        if is_taken && self.shares {
+            self.engine.keyspace.keep_in_bulk(self.db, hash);
+        }
+        if let Some(client) = self.client.filter(|_| is_taken && self.reads) {
             self.engine.remember_as_it_goes(client, key);
         }
-        taken
+        is_taken
     }
 }
 
@@ -114,6 +125,8 @@ struct Task {
     as_of: Option<Millis>,
     /// The keys that are kept for it: who shares one and finds it expired does not remove it.
     kept: Vec<u64>,
+    /// What the store keeps free for it between its slices.
+    promised: u64,
 }
 
 /// A request that is its own owner.
@@ -138,6 +151,11 @@ impl OwnedRequest {
         }
         batch.end_request();
         OwnedRequest { bytes, batch, index: 0 }
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.batch.memory_bytes()
     }
 
     /// Its arguments.
@@ -191,7 +209,7 @@ impl Engine {
             }
             Holding::AsItGoes(access) => Some(self.holds.begin_bulk(db, access)),
         };
-        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes, as_of, kept });
+        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes, as_of, kept, promised: 0 });
         assert!(before.is_none(), "a client has one command at a time");
     }
 
@@ -221,20 +239,29 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
+        self.keyspace.store.redeem(std::mem::take(&mut task.promised));
         self.keyspace.look_as_of(task.as_of);
-        let outcome =
-            task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads: !task.writes });
+        let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
+        let reads = !task.writes;
+        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads, shares });
         self.keyspace.look_as_of(None);
+        self.keyspace.store.end_grant();
+        let room = task.sliced.room();
+        if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
+            task.promised = self.keyspace.store.promise(room);
+        }
         outcome
     }
 
     fn end_task(&mut self, mut task: Task) {
+        self.keyspace.store.take_back(task.promised);
         task.sliced.end(self);
         task.kept.iter().for_each(|&hash| self.keyspace.let_go_of(task.db, hash));
         if let Some(held) = task.held
             && let Some(hashes) = self.holds.release(held)
         {
             self.garbage.add(hashes);
+            self.garbage.add(self.keyspace.let_go_of_bulk());
         }
     }
 

@@ -95,10 +95,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// Wakes the connections whose client may go on or is sent something, in order, closes those that are to be closed, and wakes the jobs if one of them is due before they meant to look.
-    /// After whatever may have ended a long command, or answered or parked a request.
+    /// Wakes the connections whose client may go on or is sent something, in order, closes those that are to be closed, and wakes the
+    /// jobs if one of them is due before they meant to look. After whatever may have ended a long command, or answered or parked a
+    /// request.
     fn wake(&self, engine: &mut Engine) {
-        if engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get()) {
+        let is_due = engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get());
+        if is_due || engine.has_ready() || engine.is_delivering() {
             self.rest_ends.notify_one();
         }
         if !engine.holds.has_woken() && !engine.outbox.has_woken() {
