@@ -94,6 +94,8 @@ pub struct Pool {
     overhang_bytes: u64,
     /// Bytes under the limit that are kept for those who were told that they would get them.
     promised_bytes: u64,
+    /// Up to here the one who was promised room may go while it writes.
+    granted_bytes: u64,
     /// Bytes outside the pool that count under the limit as well, by [`Outside`], and their sum.
     outside: [u64; 3],
     outside_bytes: u64,
@@ -155,6 +157,7 @@ impl Pool {
             limit_bytes,
             overhang_bytes: 0,
             promised_bytes: 0,
+            granted_bytes: 0,
             outside: [0; 3],
             outside_bytes: 0,
         }
@@ -213,9 +216,15 @@ impl Pool {
         self.promised_bytes = bytes;
     }
 
+    /// Lets [`Purpose::Write`] take `bytes` more than is held now, whatever the limit has become; 0: not any more.
+    pub fn grant(&mut self, bytes: u64) {
+        self.granted_bytes = if bytes == 0 { 0 } else { self.usage.held_bytes + self.outside_bytes + bytes };
+    }
+
     /// Bytes that may be held at most once [`Purpose::Write`] has got what it asks for.
     pub fn write_ceiling(&self) -> u64 {
-        (self.limit_bytes - self.reserve()).saturating_sub(self.promised_bytes)
+        let ceiling = (self.limit_bytes - self.reserve()).saturating_sub(self.promised_bytes);
+        ceiling.max(self.granted_bytes)
     }
 
     /// The books.

@@ -27,15 +27,28 @@ impl Store {
         kept
     }
 
-    /// Ends a [promise](Store::promise): who was given it writes now, before others do, or not at all. O(1).
+    /// [Takes a promise back](Store::take_back) because who was given it writes now: it gets so much also if the limit was lowered
+    /// meanwhile. To be followed by [`end_grant`](Store::end_grant) before anybody else writes. O(1).
+    pub fn redeem(&mut self, kept: u64) {
+        self.take_back(kept);
+        self.pool.grant(kept);
+    }
+
+    /// What was [redeemed](Store::redeem) has been written. O(1).
+    pub fn end_grant(&mut self) {
+        self.pool.grant(0);
+    }
+
+    /// Ends a [promise](Store::promise). O(1).
     pub fn take_back(&mut self, kept: u64) {
         self.promised_bytes -= kept;
         self.pool.set_promised(self.promised_bytes);
     }
 
-    /// With the largest chunk that a map under this limit may take for them.
+    /// With the largest chunk that a map may take for them: see [`crate::sizing`].
     fn with_chunk(&self, bytes: u64) -> u64 {
-        bytes.saturating_add(ChunkSize::MAX.bytes().min(self.options.memory_limit / 16))
+        let map_bytes_max = self.options.memory_limit.max(self.held_bytes());
+        bytes.saturating_add(ChunkSize::MAX.bytes().min(map_bytes_max / 16))
     }
 
     /// Counts heap of the store's user under the memory limit: what was `before` bytes is `after` now. It is not refused, but

@@ -2,10 +2,11 @@
 
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help, tracking,
 };
 use crate::engine::client::is_plain;
 use crate::engine::parked::Unblock;
+use crate::engine::settings::ClientClass;
 use crate::engine::tasks::Holding;
 use crate::engine::{ClientId, Engine, Progress, REDIS_VERSION, Slice, Sliced};
 use crate::keyspace::Db;
@@ -36,6 +37,22 @@ fn ping(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         1 => reply.simple("PONG"),
         2 => echo_value(args.take_value(1), reply),
         _ => return Err(CommandError::Arity("ping")),
+    }
+    Ok(Flow::Done)
+}
+
+/// PING of a RESP2 connection that subscribes to something: its answer looks like a message there.
+pub(crate) const PING_OF_SUBSCRIBER: CommandSpec = CommandSpec { run: Run::Keys(ping_of_subscriber), ..PING };
+
+fn ping_of_subscriber(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if args.len() > 2 {
+        return Err(CommandError::Arity("ping"));
+    }
+    reply.array(2);
+    reply.bulk(b"pong");
+    match args.len() {
+        1 => reply.bulk(b""),
+        _ => echo_value(args.take_value(1), reply),
     }
     Ok(Flow::Done)
 }
@@ -251,13 +268,40 @@ const RESET: CommandSpec = CommandSpec {
 };
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let authenticated = context.engine.settings().requirepass.is_empty();
-    context.engine.discard_transaction(context.client);
-    let client = context.engine.client_mut(context.client);
+    if context.engine.unsubscribe_some(context.client) {
+        return Ok(Flow::Sliced(Box::new(Resetting(context.client))));
+    }
+    reset_now(context.engine, context.client, reply);
+    Ok(Flow::Done)
+}
+
+fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
+    engine.leave_monitors(id);
+    engine.stop_tracking(id);
+    engine.discard_transaction(id);
+    let authenticated = engine.settings().requirepass.is_empty();
+    let client = engine.client_mut(id);
     client.reset(authenticated);
     reply.protocol = client.protocol;
     reply.simple("RESET");
-    Ok(Flow::Done)
+}
+
+/// RESET of a client with many subscriptions.
+#[derive(Debug)]
+struct Resetting(ClientId);
+
+impl Sliced for Resetting {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        if slice.engine.unsubscribe_some(self.0) {
+            return Ok(Progress::More);
+        }
+        reset_now(slice.engine, self.0, slice.reply);
+        Ok(Progress::Done)
+    }
 }
 
 const CLIENT: CommandSpec = CommandSpec {
@@ -276,6 +320,10 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_NO_EVICT,
         &CLIENT_NO_TOUCH,
         &CLIENT_UNBLOCK,
+        &tracking::TRACKING,
+        &tracking::CACHING,
+        &tracking::TRACKINGINFO,
+        &tracking::GETREDIR,
         &CLIENT_HELP,
     ]),
     doc: Doc {
@@ -404,8 +452,7 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
 
 fn client_info(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     let mut line = Vec::new();
-    let client = context.engine.client(context.client);
-    client.describe(context.engine.now(), context.engine.watching(client), &mut line);
+    context.engine.describe_client(context.client, &mut line);
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(Flow::Done)
@@ -430,12 +477,14 @@ const CLIENT_LIST: CommandSpec = CommandSpec {
 
 fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let engine = &*context.engine;
+    let mut kind = None;
     let asked = if args.len() == 2 {
         Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
-        if args.is(3, "normal") {
+        if args.is(3, "normal") || args.is(3, "pubsub") {
+            kind = Some(if args.is(3, "normal") { ClientClass::Normal } else { ClientClass::Pubsub });
             Asked::These(engine.clients.ids().into_iter())
-        } else if ["master", "slave", "replica", "pubsub"].iter().any(|kind| args.is(3, kind)) {
+        } else if ["master", "slave", "replica"].iter().any(|kind| args.is(3, kind)) {
             Asked::These(Vec::new().into_iter())
         } else {
             return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
@@ -445,7 +494,7 @@ fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
     } else {
         return Err(CommandError::Syntax);
     };
-    let mut list = ClientList { asked, text: Reply::new() };
+    let mut list = ClientList { asked, kind, text: Reply::new() };
     if list.go_on(engine, args)? {
         reply.verbatim_gathered("txt", list.text);
         return Ok(Flow::Done);
@@ -460,6 +509,8 @@ const CLIENTS_PER_SLICE: usize = 64;
 #[derive(Debug)]
 struct ClientList {
     asked: Asked,
+    /// Only those of this class.
+    kind: Option<ClientClass>,
     text: Reply,
 }
 
@@ -490,8 +541,9 @@ impl ClientList {
                     u64::try_from(id).ok().map(ClientId)
                 }
             };
-            if let Some(client) = id.and_then(|id| engine.clients.get(id)) {
-                client.describe(engine.now(), engine.watching(client), &mut text);
+            if let Some(id) = id.filter(|&id| self.kind.is_none_or(|kind| engine.is_client_of(id, kind)))
+                && engine.describe_client(id, &mut text)
+            {
                 text.push(b'\n');
             }
         }
@@ -619,8 +671,12 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
         reply,
         "CLIENT",
         &[
+            "CACHING (YES|NO)",
+            "    Keep, or do not keep, what the next command reads (see TRACKING).",
             "GETNAME",
             "    The connection's name.",
+            "GETREDIR",
+            "    The number of the connection that is told of keys that change, in place of this one.",
             "ID",
             "    The connection's number.",
             "INFO",
@@ -635,6 +691,11 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    Tell which library the client uses.",
             "SETNAME <name>",
             "    Name the connection.",
+            "TRACKING (ON|OFF) [REDIRECT <client-id>] [BCAST] [PREFIX <prefix> [...]]",
+            "         [OPTIN] [OPTOUT] [NOLOOP]",
+            "    Tell the connection, or not, when keys change whose values it keeps.",
+            "TRACKINGINFO",
+            "    How the connection is told of keys that change.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    End the wait of a connection, as if its time were up or with an error.",
         ],

@@ -99,7 +99,8 @@ impl CommandSpec {
 
     /// Whether what it looks at or changes may be held by others.
     pub fn touches_keys(&self) -> bool {
-        self.is(Flag::Write) || self.is(Flag::Readonly) || !self.keys.is_empty()
+        let names_keys = self.keys.iter().any(|keys| !keys.flags.contains(&KeyFlag::NotKey));
+        self.is(Flag::Write) || self.is(Flag::Readonly) || names_keys
     }
 
     /// Whether it has the flag. O(flags), also at compile time.
@@ -412,6 +413,8 @@ pub enum Group {
     List,
     /// Hashes.
     Hash,
+    /// Publish and subscribe.
+    Pubsub,
     /// The server itself.
     Server,
     /// Sets.
@@ -433,6 +436,7 @@ impl Group {
             Group::Generic => "generic",
             Group::List => "list",
             Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -450,6 +454,8 @@ impl Group {
             Group::Hash => Some(AclCategory::Hash),
             // SORT is generic and not of the key space: rows say it themselves.
             Group::Generic => None,
+            // The flag says it.
+            Group::Pubsub => None,
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

@@ -14,9 +14,10 @@
 //! 3. Who waits for a key is served when all is done.
 //! 4. It goes on to its end when its client goes in its middle, if one of its requests is more than a read.
 
-use super::call::{Next, Turn, fail};
+use super::call::{Next, Turn, fail, take_own_outbox};
 use super::holding;
 use super::lookup::{Command, Resolved};
+use super::news;
 use crate::commands::connection::selected;
 use crate::commands::{Flag, Flow};
 use crate::engine::holds::Claims;
@@ -89,6 +90,7 @@ impl Turn {
             return self.slice(engine, args, reply);
         }
         let progress = exec.go_on(self, &mut Slice::of_client(engine, self.client, args, reply));
+        self.in_transaction = false;
         if let Resolved::Found(command) = self.lookup.resolve(args) {
             let elapsed_ns = self.run_began_ns.saturating_sub(began_ns);
             engine.stats.command(command.number as usize, command.name).nanoseconds += elapsed_ns;
@@ -100,6 +102,7 @@ impl Turn {
             }
             Progress::Done => {
                 exec.end(engine);
+                take_own_outbox(engine, self.client, reply);
                 Next::Done
             }
             Progress::Close => {
@@ -204,6 +207,7 @@ struct UnderWay {
 impl Executing {
     /// Goes on for a slice.
     fn go_on(&mut self, turn: &mut Turn, slice: &mut Slice<'_>) -> Progress {
+        turn.in_transaction = true;
         let ends_ns = turn.run_began_ns.saturating_add(SLICE_NS);
         let queue = self.queue.take().expect("it has not ended");
         let mut work = 0;
@@ -235,7 +239,14 @@ impl Executing {
                 break;
             }
             let reply_before = slice.reply.own_bytes();
-            match turn.run(slice.engine, command, EXEC, &args, slice.reply) {
+            let command = match news::is_only_subscriber(slice.engine.client(self.client)) {
+                true => turn.lookup.of_subscriber(command),
+                false => command,
+            };
+            let remembers = news::begin_watching(slice.engine, self.client, command, &args);
+            let outcome = turn.run(slice.engine, command, EXEC, &args, slice.reply);
+            news::end_watching(slice.engine, self.client, command, &args, remembers);
+            match outcome {
                 Ok(Flow::Done) => {}
                 Ok(Flow::Close) => self.closes = true,
                 Ok(Flow::Sliced(task)) => {
@@ -269,7 +280,7 @@ impl Executing {
         slice: &mut Slice<'_>,
     ) -> Progress {
         let UnderWay { mut task, db } = self.under_way.take().expect("just seen");
-        let outcome = task.step(&mut slice.of_part(db, args, self.takes_keys));
+        let outcome = task.step(&mut slice.of_part(db, args, self.takes_keys, command.spec.is(Flag::Readonly)));
         turn.end_slice(slice.engine, command);
         match outcome {
             Ok(progress @ (Progress::More | Progress::Waits)) => {

@@ -9,6 +9,7 @@
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
 //! * `exec`: queues the requests of a transaction, and carries them out.
+//! * `news`: what others are told of a command.
 //! * `parked`: runs requests again that waited for a key.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
@@ -23,6 +24,7 @@ mod gates;
 mod holding;
 mod lookahead;
 mod lookup;
+mod news;
 mod parked;
 
 pub use call::{Executed, Pause, execute};

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::pubsub::Kind;
 use super::settings::print_percentage;
 use super::{Engine, REDIS_VERSION};
 use crate::text::integer::humanize;
@@ -118,6 +119,8 @@ fn clients(engine: &Engine, lines: &mut Lines) {
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
     lines.field("blocked_clients", engine.parked.len());
+    lines.field("tracking_clients", engine.tracking.clients());
+    lines.field("pubsub_clients", engine.pubsub.clients());
     lines.field("watching_clients", engine.keyspace.watched.watchers());
     lines.field("total_watched_keys", engine.keyspace.watched.keys());
     lines.field("total_blocking_keys", engine.keyspace.awaited.len());
@@ -210,9 +213,16 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("evicted_keys", 0);
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
+    lines.field("pubsub_channels", engine.pubsub.len(Kind::Channel));
+    lines.field("pubsub_patterns", engine.pubsub.len(Kind::Pattern));
+    lines.field("pubsubshard_channels", engine.pubsub.len(Kind::Shard));
+    lines.field("tracking_total_keys", engine.tracking.keys());
+    lines.field("tracking_total_items", engine.tracking.items());
+    lines.field("tracking_total_prefixes", engine.tracking.prefixes());
     lines.field("total_error_replies", stats.error_replies);
     lines.field("total_reads_processed", stats.reads_processed);
     lines.field("total_writes_processed", stats.writes_processed);
+    lines.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
 }
 
 fn replication(_: &Engine, lines: &mut Lines) {

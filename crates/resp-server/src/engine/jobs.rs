@@ -53,6 +53,9 @@ pub const JOBS: &[Job] = &[
             engine.keyspace.store.free(idle) | discarded | forgotten | engine.garbage.step()
         },
     },
+    Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },
+    Job { name: "output-limits", in_debt: |engine| engine.output_in_debt(), step: |engine, _| engine.step_output() },
+    Job { name: "tracking", in_debt: |engine| engine.tracking_in_debt(), step: |engine, _| engine.step_tracking() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
 

@@ -18,6 +18,9 @@
 //! | [`parked`] | requests that wait for a key |
 //! | [`transaction`] | what clients watch and have queued |
 //! | [`outbox`] | what is written to a client by others |
+//! | [`pubsub`] | who subscribes to what, and messages under way |
+//! | [`monitors`] | clients that see all commands |
+//! | [`tracking`] | clients that keep values, and are told when these change |
 //! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
@@ -28,12 +31,15 @@ pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod monitors;
 pub mod outbox;
 pub mod parked;
+pub mod pubsub;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
 pub mod tasks;
+pub mod tracking;
 pub mod transaction;
 
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +47,7 @@ use std::net::{IpAddr, SocketAddr};
 use chunkbuf::Store;
 
 use crate::keyspace::{Keyspace, Millis};
-use crate::proto::{CommandError, Limits};
+use crate::proto::{CommandError, Limits, Reply};
 
 pub use client::Client;
 pub use clients::{Clients, Slot};
@@ -160,6 +166,12 @@ pub struct Engine {
     pub(crate) parked: parked::Parked,
     /// What is written to clients by others.
     pub outbox: outbox::Outbox,
+    /// Who subscribes to what.
+    pub(crate) pubsub: pubsub::PubSub,
+    /// Clients that see all commands.
+    pub(crate) monitors: monitors::Monitors,
+    /// Clients that keep values.
+    pub(crate) tracking: tracking::Table,
     /// What is freed in steps.
     pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
@@ -207,6 +219,9 @@ impl Engine {
             tasks: tasks::Tasks::default(),
             parked: parked::Parked::default(),
             outbox: outbox::Outbox::default(),
+            pubsub: pubsub::PubSub::default(),
+            monitors: monitors::Monitors::default(),
+            tracking: tracking::Table::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
@@ -299,6 +314,7 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.keyspace.notices.set_classes(self.settings.notify_keyspace_events);
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.
@@ -323,10 +339,21 @@ impl Engine {
         if self.clients.get(client).is_some() {
             self.discard_transaction(client);
         }
+        self.forget_pushed(client);
         if let Some(client) = self.clients.get(client) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
         }
         self.clients.remove(client);
+    }
+
+    /// Nobody writes to a client any more, and what was written is dropped.
+    fn forget_pushed(&mut self, client: ClientId) {
+        if self.clients.get(client).is_some_and(|client| client.push.is_some()) {
+            self.leave_pubsub(client);
+            self.leave_monitors(client);
+            self.stop_tracking(client);
+        }
+        self.forget_output(client);
     }
 
     /// A connected client. Panics if it is not connected.
@@ -337,6 +364,19 @@ impl Engine {
     /// A connected client, to change it. Panics if it is not connected.
     pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
         self.clients.get_mut(client).expect("commands come from connected clients")
+    }
+
+    /// A client's line in CLIENT LIST, if it is connected.
+    pub(crate) fn describe_client(&self, client: ClientId, line: &mut Vec<u8>) -> bool {
+        let Some(client) = self.clients.get(client) else { return false };
+        let outbox = self.outbox.of(client.id).map_or((0, 0), |letters| (letters.len(), letters.segments() + 1));
+        client.describe(self.now, outbox, self.watching(client), line);
+        true
+    }
+
+    /// Whether a client is connected and of a class.
+    pub(crate) fn is_client_of(&self, client: ClientId, class: settings::ClientClass) -> bool {
+        self.clients.get(client).is_some_and(|client| client.class() == class)
     }
 
     /// What this client's requests may be at most right now.
@@ -356,8 +396,9 @@ impl Engine {
         read_bytes: usize,
         written_bytes: usize,
         query_buffer_bytes: usize,
-        reply_bytes: usize,
+        reply: &Reply,
     ) {
+        let reply_bytes = reply.own_bytes();
         self.stats.reads_processed += u64::from(read_bytes > 0);
         self.stats.writes_processed += u64::from(written_bytes > 0);
         self.stats.net_input_bytes += read_bytes as u64;
@@ -372,7 +413,13 @@ impl Engine {
         let before = (client.query_buffer_bytes + client.reply_bytes) as u64;
         client.query_buffer_bytes = query_buffer_bytes;
         client.reply_bytes = reply_bytes;
+        client.waiting_bytes = reply.len();
+        client.waiting_segments = reply.segments();
+        let over = client.push.as_ref().is_some_and(|push| push.over_until_us.is_some()).then_some(client.id);
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
+        if let Some(client) = over {
+            self.check_output(client, reply.len());
+        }
     }
 
     /// Takes what a connection is done with, to be freed in steps if it is large. O(1), or the cost of freeing 1 MiB.
@@ -401,6 +448,7 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .filter(|client| !client.is_subscriber() && !client.is_monitor())
             .filter(|client| !client.blocked && !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
@@ -408,7 +456,12 @@ impl Engine {
 
     /// Bytes of memory in use: what the store holds, index included, and what clients have in their buffers, queued and watched. O(1).
     pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes + self.keyspace.watched.memory_bytes()
+        self.keyspace.store.held_bytes()
+            + self.buffer_bytes
+            + self.keyspace.watched.memory_bytes()
+            + self.outbox.own_bytes() as u64
+            + self.tracking.memory_bytes()
+            + self.pubsub.memory_bytes()
     }
 
     /// Whether writes are refused because more than `maxmemory` is in use.

@@ -90,6 +90,8 @@ pub struct Parked {
     deadlines: BTreeSet<(u64, ClientId)>,
     /// Clients whose connection has not taken note of their answer yet.
     answered: HashSet<ClientId>,
+    /// Beginnings of long answers that their connections have not taken yet.
+    begun: HashMap<ClientId, Reply>,
     /// Keys that were ready but held, and how many releases there had been.
     deferred: Vec<KeyPlace>,
     deferred_since: u64,
@@ -212,6 +214,20 @@ impl Engine {
         !self.parked.answered.is_empty() && self.parked.answered.remove(&client)
     }
 
+    /// A parked request has begun to be answered: its connection puts this before the rest.
+    pub(crate) fn begin_answer(&mut self, client: ClientId, beginning: Reply) {
+        self.parked.begun.insert(client, beginning);
+        self.outbox.wake(client);
+    }
+
+    /// The beginning of a long answer to a request that was parked; told once.
+    pub(crate) fn take_beginning(&mut self, client: ClientId) -> Option<Reply> {
+        if self.parked.begun.is_empty() {
+            return None;
+        }
+        self.parked.begun.remove(&client)
+    }
+
     /// Answers a parked request although no key is ready; whether the client was parked.
     pub(crate) fn unblock(&mut self, client: ClientId, how: Unblock) -> bool {
         let Some(parked) = self.unpark(client) else { return false };
@@ -237,6 +253,9 @@ impl Engine {
     pub fn forget_parked(&mut self, client: ClientId) {
         self.unpark(client);
         self.parked.answered.remove(&client);
+        if let Some(beginning) = self.take_beginning(client) {
+            self.garbage.add(beginning);
+        }
         if let Some(reply) = self.outbox.take(client) {
             self.garbage.add(reply);
         }
@@ -293,7 +312,10 @@ impl Engine {
 
     /// Those who waited for a key that was ready are served, or wait on.
     pub(crate) fn key_is_served(&mut self, key: KeyPlace) {
-        self.holds.end_serving(key);
+        // Unless it has changed again meanwhile: then its turn comes once more.
+        if !self.keyspace.awaited.is_ready(key) {
+            self.holds.end_serving(key);
+        }
     }
 
     /// A key is ready, but what the first request needs is held: it is looked at again after the next release, and held for it until
@@ -347,8 +369,9 @@ impl Engine {
 
     /// The client has changed what others wait for, and goes on once they are served.
     pub(crate) fn wait_until_served(&mut self, client: ClientId) {
-        if !self.has_task(client) {
-            self.holds.wait(client, Want::Served(self.keyspace.awaited.noted()));
+        let want = Want::Served(self.keyspace.awaited.noted());
+        if !self.has_task(client) && self.holds.is_held_against(want) {
+            self.holds.wait(client, want);
         }
     }
 

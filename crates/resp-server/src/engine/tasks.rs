@@ -102,6 +102,8 @@ pub struct Slice<'a> {
     client: Option<ClientId>,
     /// Whether the task is part of another one.
     part: Part,
+    /// It only reads.
+    reads: bool,
     /// Others may look at the keys that it takes, and find that one has expired.
     shares: bool,
 }
@@ -121,7 +123,7 @@ impl<'a> Slice<'a> {
     /// What is like a slice, but of no task yet: the beginning of one.
     pub fn of_client(engine: &'a mut Engine, client: ClientId, args: &'a Args<'a>, reply: &'a mut Reply) -> Slice<'a> {
         let db = engine.client(client).db;
-        Slice { engine, db, args, reply, client: Some(client), part: Part::Whole, shares: false }
+        Slice { engine, db, args, reply, client: Some(client), part: Part::Whole, reads: false, shares: false }
     }
 }
 
@@ -135,7 +137,11 @@ impl Slice<'_> {
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
         let hash = self.engine.keyspace.store.key(key).hash();
-        self.take_in(self.db, hash)
+        let is_taken = self.take_in(self.db, hash);
+        if let Some(client) = self.client.filter(|_| is_taken && self.reads) {
+            self.engine.remember_as_it_goes(client, key);
+        }
+        is_taken
     }
 
     /// [`take`](Slice::take) of a key of another database, by its hash.
@@ -156,10 +162,10 @@ impl Slice<'_> {
     }
 
     /// A slice of a task that is part of this one, and began in database `db` with the request `args`. With `takes_keys` this one
-    /// is bulk; otherwise it holds all that the other needs.
-    pub fn of_part<'b>(&'b mut self, db: usize, args: &'b Args<'b>, takes_keys: bool) -> Slice<'b> {
+    /// is bulk; otherwise it holds all that the other needs. `reads` says that the other only reads.
+    pub fn of_part<'b>(&'b mut self, db: usize, args: &'b Args<'b>, takes_keys: bool, reads: bool) -> Slice<'b> {
         let part = if takes_keys { Part::TakesKeys } else { Part::HasAll };
-        Slice { engine: self.engine, db, args, reply: self.reply, client: self.client, part, shares: false }
+        Slice { engine: self.engine, db, args, reply: self.reply, client: self.client, part, reads, shares: false }
     }
 }
 
@@ -302,12 +308,14 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
-        self.keyspace.store.take_back(std::mem::take(&mut task.promised));
+        self.keyspace.store.redeem(std::mem::take(&mut task.promised));
         let as_of = self.keyspace.look_as_of(task.as_of);
         let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
-        let mut slice = Slice { engine: self, db: task.db, args, reply, client, part: Part::Whole, shares };
+        let (part, reads) = (Part::Whole, !task.writes);
+        let mut slice = Slice { engine: self, db: task.db, args, reply, client, part, reads, shares };
         let outcome = task.sliced.step(&mut slice);
         self.keyspace.look_as_of(as_of);
+        self.keyspace.store.end_grant();
         let room = task.sliced.room();
         if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
             task.promised = self.keyspace.store.promise(room);
@@ -367,6 +375,10 @@ impl Engine {
         match outcome {
             Ok(progress @ (Progress::More | Progress::Waits)) => {
                 orphan.waits_since = (progress == Progress::Waits).then_some(releases);
+                if let Some(id) = id {
+                    // It is not among the clients before its next slice.
+                    self.forget_pushed(id);
+                }
                 orphan.client = id.and_then(|id| self.clients.remove(id)).map(Box::new);
                 self.tasks.orphans.push_back(orphan);
             }

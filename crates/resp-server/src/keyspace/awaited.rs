@@ -73,6 +73,11 @@ impl Awaited {
         }
     }
 
+    /// Whether a key is among those that have changed and were not taken.
+    pub fn is_ready(&self, key: KeyPlace) -> bool {
+        self.keys.get(&key).is_some_and(|noted| noted.is_ready)
+    }
+
     /// Whether some key has changed.
     #[inline]
     pub fn has_ready(&self) -> bool {

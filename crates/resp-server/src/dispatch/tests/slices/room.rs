@@ -79,6 +79,28 @@ fn what_others_take_meanwhile_is_not_what_a_long_command_was_promised() {
 }
 
 #[test]
+fn a_limit_that_is_lowered_meanwhile_does_not_break_a_promise() {
+    for (request, reply, make) in in_place() {
+        let (mut clients, [writer, other]) = with_limit("16mb");
+        clients.ask(writer, &make).expect("a short one");
+        let room = clients.engine.keyspace.store.room_bytes();
+        let mut outcome = clients.ask(writer, &request);
+        while outcome == SLICE {
+            if clients.engine.keyspace.store.room_bytes() + 50_000 < room {
+                assert_eq!(clients.ask(other, &words("CONFIG SET maxmemory 1")), ok(OK));
+                assert_eq!(clients.ask(other, &words("SET x y")), Ok(format!("-{OOM}\r\n")));
+                break;
+            }
+            outcome = clients.turn(writer);
+        }
+        assert_eq!(outcome, SLICE, "{}", request[0]);
+        assert_eq!(clients.finish(writer), reply, "{}", request[0]);
+        clients.run_jobs();
+        clients.engine.keyspace.store.audit();
+    }
+}
+
+#[test]
 fn without_room_for_all_nothing_is_changed() {
     for (request, _, make) in in_place() {
         let (mut clients, [writer, other]) = with_limit("16mb");
@@ -105,6 +127,46 @@ fn without_room_for_all_nothing_is_changed() {
         // The promise of one that has ended, or has gone, is no longer kept.
         assert!(fill(&mut clients, other, "after") >= 5);
     }
+}
+
+/// An expiry takes little, but its field is written anew.
+#[test]
+fn fields_get_an_expiry_all_or_none() {
+    let (mut clients, [writer, other]) = with_limit("16mb");
+    let value = "v".repeat(400);
+    let fields: Vec<String> = (0..MEMBERS).map(|number| format!("f{number}")).collect();
+    for part in fields.chunks(1000) {
+        let pairs = part.iter().flat_map(|field| [field.clone(), value.clone()]);
+        let request: Vec<String> = ["HSET".to_owned(), "k".to_owned()].into_iter().chain(pairs).collect();
+        let mut outcome = clients.ask(writer, &request);
+        while outcome == SLICE {
+            outcome = clients.turn(writer);
+        }
+        assert_eq!(outcome, ok(":1000\r\n"));
+    }
+    let numfields = fields.len().to_string();
+    let request = |words: &[&str]| -> Vec<String> {
+        let words = words.iter().copied().chain(["FIELDS", &numfields]).map(str::to_owned);
+        words.chain(fields.clone()).collect()
+    };
+    assert!(fill(&mut clients, other, "before") > 100);
+    let run = |clients: &mut Clients, request: &[String]| {
+        let mut outcome = clients.ask(writer, request);
+        while outcome == SLICE {
+            outcome = clients.turn(writer);
+        }
+        outcome.unwrap()
+    };
+    for number in 0..30 {
+        assert_eq!(clients.ask(other, &["DEL", &format!("before{number}")]), ok(":1\r\n"));
+    }
+    clients.run_jobs();
+    assert_eq!(run(&mut clients, &request(&["HEXPIRE", "k", "100"])), format!("-{OOM}\r\n"));
+    assert_eq!(run(&mut clients, &request(&["HTTL", "k"])).matches(":-1\r\n").count(), MEMBERS);
+    assert_eq!(clients.ask(other, &words("CONFIG SET maxmemory 0")), ok(OK));
+    assert_eq!(run(&mut clients, &request(&["HEXPIRE", "k", "100"])).matches(":1\r\n").count(), MEMBERS);
+    assert_eq!(run(&mut clients, &request(&["HPERSIST", "k"])).matches(":1\r\n").count(), MEMBERS);
+    assert_eq!(run(&mut clients, &request(&["HTTL", "k"])).matches(":-1\r\n").count(), MEMBERS);
 }
 
 #[test]
