@@ -246,6 +246,10 @@ impl Executing {
             let remembers = news::begin_watching(slice.engine, self.client, command, &args);
             let outcome = turn.run(slice.engine, command, EXEC, &args, slice.reply);
             news::end_watching(slice.engine, self.client, command, &args, remembers);
+            if !slice.engine.keyspace.notices.is_empty() {
+                // In order with the messages that other requests send.
+                news::tell_notices(slice.engine, Some(self.client));
+            }
             match outcome {
                 Ok(Flow::Done) => {}
                 Ok(Flow::Close) => self.closes = true,
