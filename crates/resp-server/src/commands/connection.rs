@@ -1,5 +1,6 @@
 //! Commands of the connection itself: who the client is, how it is spoken to, which database it uses.
 
+use super::client_control::{CLIENT_KILL, CLIENT_PAUSE, CLIENT_REPLY, CLIENT_UNPAUSE, ClientType};
 use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
@@ -266,10 +267,14 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_GETNAME,
         &CLIENT_SETINFO,
         &CLIENT_INFO,
+        &CLIENT_KILL,
         &CLIENT_LIST,
         &CLIENT_NO_EVICT,
         &CLIENT_NO_TOUCH,
+        &CLIENT_PAUSE,
+        &CLIENT_REPLY,
         &CLIENT_UNBLOCK,
+        &CLIENT_UNPAUSE,
         &CLIENT_HELP,
     ]),
     doc: Doc {
@@ -426,13 +431,10 @@ fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
     let asked = if args.len() == 2 {
         Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
-        if args.is(3, "normal") {
-            Asked::These(engine.clients.ids().into_iter())
-        } else if ["master", "slave", "replica", "pubsub"].iter().any(|kind| args.is(3, kind)) {
-            Asked::These(Vec::new().into_iter())
-        } else {
-            return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
-        }
+        let kind = ClientType::read(args, 3)?;
+        let mut ids = engine.clients.ids();
+        ids.retain(|&id| engine.clients.get(id).is_some_and(|client| ClientType::of(client) == kind));
+        Asked::These(ids.into_iter())
     } else if args.len() > 3 && args.is(2, "ID") {
         Asked::Arguments { next: 3 }
     } else {
@@ -576,7 +578,10 @@ const CLIENT_UNBLOCK: CommandSpec = CommandSpec {
 };
 
 fn client_unblock(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let how = if args.len() != 4 || args.is(3, "timeout") {
+    if args.len() > 4 {
+        return Err(CommandError::wrong_subcommand("CLIENT", args.at(1)));
+    }
+    let how = if args.len() == 3 || args.is(3, "timeout") {
         Unblock::Timeout
     } else if args.is(3, "error") {
         Unblock::Error
@@ -618,18 +623,30 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    The connection's number.",
             "INFO",
             "    The connection's line of CLIENT LIST.",
+            "KILL <ip:port>",
+            "    Close the connection from an address.",
+            "KILL <filter> <value> [<filter> <value> ...]",
+            "    Close all connections that pass the filters:",
+            "    ID <client-id>, ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>,",
+            "    MAXAGE <seconds> (as old or older), SKIPME (YES|NO) (spare the own connection: YES unless given).",
             "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [<client-id> ...]]",
             "    All connections, or those of a type, or those with these numbers.",
             "NO-EVICT (ON|OFF)",
             "    Spare the connection when connections are closed to save memory.",
             "NO-TOUCH (ON|OFF)",
             "    Do not count the connection's commands as use of their keys.",
+            "PAUSE <milliseconds> [WRITE|ALL]",
+            "    Let all commands wait, or those that write.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Turn the connection's replies on or off, or off for the next command.",
             "SETINFO (LIB-NAME|LIB-VER) <value>",
             "    Tell which library the client uses.",
             "SETNAME <name>",
             "    Name the connection.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    End the wait of a connection, as if its time were up or with an error.",
+            "UNPAUSE",
+            "    End the pause.",
         ],
     );
     Ok(Flow::Done)

@@ -3,6 +3,7 @@
 //! | file | commands |
 //! |---|---|
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
+//! | `client_control` | CLIENT KILL, PAUSE, REPLY |
 //! | [`string`] | strings, and the numbers that strings hold |
 //! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
 //! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
@@ -50,6 +51,7 @@ pub mod bitmap;
 pub mod bitop;
 pub mod blocking;
 pub mod blocking_zset;
+mod client_control;
 pub mod command;
 pub mod connection;
 mod copying;

@@ -7,8 +7,9 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
+use super::muted;
 use super::parked::serve_parked;
-use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
 use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
@@ -32,7 +33,7 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
-    /// It waits for a key (see [`crate::engine::parked`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
     /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
     Park,
 }
@@ -99,11 +100,13 @@ pub fn execute(
     let mut close = false;
     let mut pause = None;
     if engine.has_task(client) {
-        pause = turn.slice(engine, &batch.args(at, bytes), reply);
+        pause = turn.go_on(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
-        turn.closed = gates::closed(engine, engine.clients.at(slot));
+        turn.look_at_gates(engine);
     } else if engine.take_answered(client) {
         at += 1;
+        muted::end(engine, slot);
+        turn.look_at_gates(engine);
     }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
@@ -218,12 +221,28 @@ impl Turn {
         {
             return self.call(engine, command, args, reply);
         }
-        self.ask_gates(engine, resolved, args, reply)
+        self.with_care(engine, resolved, args, reply)
+    }
+
+    /// Where the client sits.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Learns anew which gates are closed for the client.
+    pub(super) fn look_at_gates(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
 
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
-    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
+    pub(super) fn ask_gates(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
@@ -246,6 +265,11 @@ impl Turn {
                 engine.holds.stop_waiting(self.client);
                 answer_error(engine, &CommandError::OutOfMemory, reply);
                 Next::Done
+            }
+            (None, Resolved::Found(command)) if engine.is_paused(may_write(command.spec)) => {
+                engine.holds.stop_waiting(self.client);
+                engine.postpone(self.client);
+                Next::Pause(Pause::Park)
             }
             (None, Resolved::Found(command)) => {
                 let db = engine.clients.at(self.slot).db;
@@ -320,6 +344,18 @@ impl Turn {
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
         self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+    }
+
+    /// Gives the client's task its next slice.
+    #[cold]
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+        let slice = |turn: &mut Turn, engine: &mut Engine, reply: &mut Reply| {
+            turn.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+        };
+        match self.unless_muted(engine, reply, slice) {
+            Next::Pause(pause) => Some(pause),
+            _ => None,
+        }
     }
 
     /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
@@ -409,6 +445,11 @@ fn answer_error(engine: &mut Engine, error: &CommandError, reply: &mut Reply) {
     let text = error.text();
     engine.stats.count_error(&text);
     reply.error(&text);
+}
+
+/// Whether a command stops in a pause of writes.
+fn may_write(spec: &CommandSpec) -> bool {
+    spec.is(Flag::Write) || spec.is(Flag::MayReplicate)
 }
 
 /// The first words of HTTP's lines that a browser can be made to send.

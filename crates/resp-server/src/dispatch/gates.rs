@@ -110,6 +110,20 @@ pub(super) const GATES: &[Gate] = &[
         // It is not refused: it waits (see `holding`).
         refuse: |_| None,
     },
+    Gate {
+        name: "clients are not paused",
+        concerns: |_| true,
+        closed: |engine, _| engine.is_paused(true),
+        // It is not refused: it waits (see `engine::pause`).
+        refuse: |_| None,
+    },
+    Gate {
+        name: "the client wants its reply",
+        concerns: |_| true,
+        closed: |_, client| client.is_muted() || client.killed,
+        // It is not refused: its reply is dropped (see `muted`).
+        refuse: |_| None,
+    },
 ];
 
 /// The words are Redis's. DEBUG is the only protected command so far.
@@ -207,6 +221,8 @@ mod tests {
                 "the client has shown the password",
                 "there is memory for a write",
                 "no long command holds its keys",
+                "clients are not paused",
+                "the client wants its reply",
             ]
         );
     }
@@ -214,12 +230,12 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b1010000),
-            ("set", 0b1110000),
-            ("auth", 0),
-            ("del", 0b1010000),
-            ("ping", 0b0010000),
-            ("debug", 0b0011000),
+            ("get", 0b1_1101_0000),
+            ("set", 0b1_1111_0000),
+            ("auth", 0b1_1000_0000),
+            ("del", 0b1_1101_0000),
+            ("ping", 0b1_1001_0000),
+            ("debug", 0b1_1001_1000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

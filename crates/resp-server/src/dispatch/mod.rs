@@ -8,6 +8,7 @@
 //! * `gates`: the `GATES` table, the ordered reasons to refuse; one test of bits when there is none.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
+//! * `muted`: requests whose reply is not wanted.
 //! * `parked`: runs requests again that waited for a key.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
@@ -21,6 +22,7 @@ mod gates;
 mod holding;
 mod lookahead;
 mod lookup;
+mod muted;
 mod parked;
 
 pub use call::{Executed, Pause, execute};

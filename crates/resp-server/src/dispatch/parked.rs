@@ -65,6 +65,10 @@ fn run_again(engine: &mut Engine, client: ClientId) {
         // Its connection goes on with it.
         Next::Pause(_) => {}
     }
+    if engine.client(client).is_muted() {
+        engine.discard(answer);
+        return engine.outbox.wake(client);
+    }
     let protocol = answer.protocol;
     engine.outbox.write(client, protocol, |reply| reply.append(answer));
 }

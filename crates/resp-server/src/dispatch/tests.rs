@@ -342,8 +342,8 @@ fn settings_are_told_and_changed_as_redis_does() {
         ("config get nosuch", "*0\r\n"),
         ("config get TIMEOUT tim* timeout", "*2\r\n$7\r\nTIMEOUT\r\n$1\r\n0\r\n"),
         (
-            "config get max*",
-            "*6\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n",
+            "config get max*clients databas?s",
+            "*6\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n$17\r\nmaxmemory-clients\r\n$1\r\n0\r\n$9\r\ndatabases\r\n$2\r\n16\r\n",
         ),
         ("config set maxmemory 1GB timeout 5", OK),
         ("config get maxmemory timeout", "*4\r\n$9\r\nmaxmemory\r\n$10\r\n1073741824\r\n$7\r\ntimeout\r\n$1\r\n5\r\n"),

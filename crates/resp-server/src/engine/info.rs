@@ -114,10 +114,15 @@ fn server(engine: &Engine, lines: &mut Lines) {
 fn clients(engine: &Engine, lines: &mut Lines) {
     let most = |of: fn(&super::Client) -> usize| engine.clients.iter().map(of).max().unwrap_or(0);
     lines.field("connected_clients", engine.clients.len());
+    lines.field("cluster_connections", 0);
     lines.field("maxclients", engine.settings.maxclients);
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
-    lines.field("blocked_clients", engine.parked.len());
+    lines.field("blocked_clients", engine.parked.len() + engine.pause.postponed());
+    lines.field("tracking_clients", 0);
+    lines.field("pubsub_clients", 0);
+    lines.field("watching_clients", 0);
+    lines.field("clients_in_timeout_table", engine.parked.with_deadline());
     lines.field("total_blocking_keys", engine.keyspace.awaited.len());
     lines.field("total_blocking_keys_on_nokey", 0);
 }
@@ -206,9 +211,12 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("expired_subkeys", keys.expired_subkeys);
     lines.field("expired_keys", keys.expired_keys);
     lines.field("evicted_keys", 0);
+    lines.field("evicted_clients", stats.evicted_clients);
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
     lines.field("total_error_replies", stats.error_replies);
+    lines.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
+    lines.field("client_output_buffer_limit_disconnections", 0);
     lines.field("total_reads_processed", stats.reads_processed);
     lines.field("total_writes_processed", stats.writes_processed);
 }

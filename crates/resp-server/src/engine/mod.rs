@@ -16,11 +16,14 @@
 //! | [`tasks`] | long commands, a slice at a time |
 //! | [`holds`] | who holds which keys, and who waits for them |
 //! | [`parked`] | requests that wait for a key |
+//! | [`pause`] | CLIENT PAUSE: who waits for its end |
+//! | [`crowd`] | how much memory clients may take together |
 //! | [`outbox`] | what is written to a client by others |
 //! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
 pub mod clients;
+pub mod crowd;
 pub mod garbage;
 pub mod holds;
 pub mod info;
@@ -29,6 +32,7 @@ pub mod latency;
 pub mod ledger;
 pub mod outbox;
 pub mod parked;
+pub mod pause;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
@@ -41,7 +45,7 @@ use chunkbuf::Store;
 use crate::keyspace::{Keyspace, Millis};
 use crate::proto::{CommandError, Limits};
 
-pub use client::Client;
+pub use client::{Client, Replies};
 pub use clients::{Clients, Slot};
 pub use ledger::{Ledger, ThreadTime};
 pub use parked::Wait;
@@ -156,6 +160,8 @@ pub struct Engine {
     tasks: tasks::Tasks,
     /// Requests that wait for a key.
     pub(crate) parked: parked::Parked,
+    /// Whether clients are paused, and who waits for the end of that.
+    pub(crate) pause: pause::Pause,
     /// What is written to clients by others.
     pub outbox: outbox::Outbox,
     /// What is freed in steps.
@@ -171,6 +177,8 @@ pub struct Engine {
     started: Now,
     /// 40 hexadecimal digits that no other run has.
     run_id: String,
+    /// What is known of the memory that clients take.
+    crowd: crowd::Crowd,
     /// Bytes in the buffers of all clients.
     buffer_bytes: u64,
     expiry: jobs::Expiry,
@@ -203,6 +211,8 @@ impl Engine {
             holds: holds::Holds::default(),
             tasks: tasks::Tasks::default(),
             parked: parked::Parked::default(),
+            pause: pause::Pause::default(),
+            crowd: crowd::Crowd::default(),
             outbox: outbox::Outbox::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
@@ -296,6 +306,7 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.apply_crowd_limit();
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.
@@ -317,20 +328,22 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
-        if let Some(client) = self.clients.get(client) {
+        if let Some(client) = self.clients.slot(client).map(|slot| self.clients.at(slot)) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
+            self.crowd.upload_bytes -= client.upload_bytes as u64;
         }
         self.clients.remove(client);
     }
 
     /// A connected client. Panics if it is not connected.
     pub fn client(&self, client: ClientId) -> &Client {
-        self.clients.get(client).expect("commands come from connected clients")
+        self.clients.at(self.clients.slot(client).expect("commands come from connected clients"))
     }
 
     /// A connected client, to change it. Panics if it is not connected.
     pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
-        self.clients.get_mut(client).expect("commands come from connected clients")
+        let slot = self.clients.slot(client).expect("commands come from connected clients");
+        self.clients.at_mut(slot)
     }
 
     /// What this client's requests may be at most right now.
@@ -367,6 +380,20 @@ impl Engine {
         client.query_buffer_bytes = query_buffer_bytes;
         client.reply_bytes = reply_bytes;
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
+    }
+
+    /// Counts what has come of a large value that a client is sending: memory that it takes, although it is in the store's books.
+    pub fn note_upload(&mut self, client: ClientId, bytes: usize) {
+        let client = self.client_mut(client);
+        let before = std::mem::replace(&mut client.upload_bytes, bytes);
+        self.crowd.upload_bytes = self.crowd.upload_bytes - before as u64 + bytes as u64;
+    }
+
+    /// Counts a connection that ends because its client has sent so many bytes of requests that are not carried out.
+    #[cold]
+    pub fn note_query_buffer_limit(&mut self, client: ClientId, bytes: u64) {
+        tracing::warn!("closing the connection of client {}: {bytes} bytes of requests are not carried out", client.0);
+        self.stats.query_buffer_disconnections += 1;
     }
 
     /// Takes what a connection is done with, to be freed in steps if it is large. O(1), or the cost of freeing 1 MiB.

@@ -106,6 +106,11 @@ impl Parked {
         self.clients.is_empty()
     }
 
+    /// How many of them wait for a time only.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// The request of a client that is parked.
     pub(crate) fn request(&self, client: ClientId) -> &OwnedRequest {
         &self.clients[&client].request
@@ -192,10 +197,10 @@ impl Engine {
         Some(parked)
     }
 
-    /// Whether the client's request is parked: its connection waits until it is woken.
+    /// Whether the client's request is parked, or [postponed](super::pause): its connection waits until it is woken.
     #[inline]
     pub fn is_parked(&self, client: ClientId) -> bool {
-        !self.parked.is_empty() && self.parked.clients.contains_key(&client)
+        (!self.parked.is_empty() && self.parked.clients.contains_key(&client)) || self.pause.is_postponed(client)
     }
 
     /// The answer to a parked request is in the outbox.
@@ -217,8 +222,9 @@ impl Engine {
         cell.calls += 1;
         cell.failed_calls += u64::from(how == Unblock::Error);
         self.stats.commands_processed += 1;
-        let protocol = self.client(client).protocol;
+        let (protocol, muted) = (self.client(client).protocol, self.client(client).is_muted());
         match how {
+            _ if muted => self.outbox.wake(client),
             Unblock::Timeout => self.outbox.write(client, protocol, Reply::null_array),
             Unblock::Error => {
                 let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
@@ -233,21 +239,27 @@ impl Engine {
     /// The client goes, with what it has parked and what was written to it.
     pub fn forget_parked(&mut self, client: ClientId) {
         self.unpark(client);
+        self.forget_postponed(client);
         self.parked.answered.remove(&client);
         if let Some(reply) = self.outbox.take(client) {
             self.garbage.add(reply);
         }
     }
 
-    /// When the first time-out is due, on the monotonic clock. O(log n)
+    /// When the first time-out is due, or the end of a pause, on the monotonic clock. O(log n)
     #[inline]
     pub fn next_timeout_us(&self) -> Option<u64> {
+        let timeout_us = self.first_deadline_us();
+        self.pause_due_us().map_or(timeout_us, |due_us| Some(timeout_us.map_or(due_us, |us| us.min(due_us))))
+    }
+
+    fn first_deadline_us(&self) -> Option<u64> {
         self.parked.deadlines.first().map(|&(deadline_us, _)| deadline_us)
     }
 
     /// Whether some time-out is due.
     pub(super) fn timeouts_in_debt(&self) -> bool {
-        self.next_timeout_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
+        self.first_deadline_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
     }
 
     /// Answers some clients whose time is up; whether there are more.

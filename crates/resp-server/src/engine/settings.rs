@@ -39,6 +39,10 @@ pub struct Settings {
     pub databases: u32,
     /// The longest bulk string of a request, in bytes.
     pub proto_max_bulk_len: u64,
+    /// Bytes of requests that a client may have sent which are not carried out.
+    pub client_query_buffer_limit: u64,
+    /// Bytes of memory that all clients may take together; below 0: per cent of `maxmemory`; 0: no limit.
+    pub maxmemory_clients: i64,
     /// Bytes of memory at which writes are refused; 0: no limit.
     pub maxmemory: u64,
     /// Chunk sizes: 0 = small chunks and little slack, 1 = large chunks and few of them.
@@ -149,6 +153,8 @@ impl Default for Settings {
             requirepass: Password::default(),
             databases: 16,
             proto_max_bulk_len: 512 << 20,
+            client_query_buffer_limit: 1 << 30,
+            maxmemory_clients: 0,
             maxmemory: 0,
             chunk_size_p: 0.25,
             target_utilisation: 0.83,
@@ -213,12 +219,14 @@ pub enum Unit {
     Plain,
     /// Bytes: `100`, `1kb` (1,024), `1k` (1,000), `2gb`.
     Memory,
+    /// Bytes, or per cent of something, which are kept below 0: `5%`.
+    MemoryOrPercent,
     /// Octal, as permissions are.
     Octal,
 }
 
 use Change::{AnyTime, AtStart};
-use Unit::{Memory, Octal, Plain};
+use Unit::{Memory, MemoryOrPercent, Octal, Plain};
 use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Words};
 
 /// Every setting.
@@ -250,6 +258,16 @@ pub const SETTINGS: &[Setting] = &[
         "proto-max-bulk-len",
         AnyTime,
         Integer(Memory, 1 << 20, i64::MAX as i128, |s| s.proto_max_bulk_len.into(), |s, v| s.proto_max_bulk_len = v as u64),
+    ),
+    row(
+        "client-query-buffer-limit",
+        AnyTime,
+        Integer(Memory, 1 << 20, I64_MAX, |s| s.client_query_buffer_limit.into(), |s, v| s.client_query_buffer_limit = v as u64),
+    ),
+    row(
+        "maxmemory-clients",
+        AnyTime,
+        Integer(MemoryOrPercent, -100, I64_MAX, |s| s.maxmemory_clients.into(), |s, v| s.maxmemory_clients = v as i64),
     ),
     row("maxmemory", AnyTime, Integer(Memory, 0, u64::MAX as i128, |s| s.maxmemory.into(), |s, v| s.maxmemory = v as u64)),
     row("maxmemory-policy", AnyTime, Fixed("noeviction", "eviction is not available in this version")),
@@ -427,6 +445,9 @@ impl Setting {
             }
             Integer(unit, min, max, _, set) => {
                 let value = read_integer(unit, word)?;
+                if unit == MemoryOrPercent && value < min {
+                    return Err(format!("percentage argument must be less or equal to {}", -min));
+                }
                 if value < min || value > max {
                     let (min, max) = (print_integer(unit, min), print_integer(unit, max));
                     return Err(format!("argument must be between {min} and {max} inclusive"));
@@ -458,10 +479,7 @@ impl Setting {
     pub fn print(&self, settings: &Settings) -> Vec<u8> {
         match self.value {
             Bool(get, _) => if get(settings) { "yes" } else { "no" }.into(),
-            Integer(unit, _, _, get, _) => {
-                let printed_as = if unit == Octal { Octal } else { Plain };
-                print_integer(printed_as, get(settings)).into()
-            }
+            Integer(unit, _, _, get, _) => print_integer(unit, get(settings)).into(),
             Number(_, _, get, _) => get(settings).to_string().into(),
             Choice(names, get, _) => names[get(settings)].into(),
             Bytes(get, _) => get(settings).to_vec(),
@@ -479,6 +497,14 @@ fn read_integer(unit: Unit, word: &[u8]) -> Result<i128, &'static str> {
     match unit {
         Plain => parse_i64(word).map(i128::from).ok_or("argument couldn't be parsed into an integer"),
         Memory => parse_memory(word).map(i128::from).ok_or("argument must be a memory value"),
+        MemoryOrPercent => {
+            let percent = word.strip_suffix(b"%").and_then(parse_i64).filter(|&percent| percent >= 0);
+            let bytes = || parse_memory(word).map(i128::from);
+            percent
+                .map(|percent| -i128::from(percent))
+                .or_else(bytes)
+                .ok_or("argument must be a memory or percent value")
+        }
         Octal => std::str::from_utf8(word)
             .ok()
             .and_then(|text| u32::from_str_radix(text, 8).ok())
@@ -512,6 +538,8 @@ fn read_percentages<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<f64>, String> {
 fn print_integer(unit: Unit, value: i128) -> String {
     match unit {
         Plain | Memory => value.to_string(),
+        MemoryOrPercent if value < 0 => format!("{}%", -value),
+        MemoryOrPercent => value.to_string(),
         Octal => format!("{value:o}"),
     }
 }
