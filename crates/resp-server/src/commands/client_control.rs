@@ -1,5 +1,6 @@
 //! CLIENT subcommands that act on connections: KILL, PAUSE, UNPAUSE, REPLY.
 
+use super::replication::timeout_us;
 use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run,
@@ -169,15 +170,9 @@ fn client_pause(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -
         3 | 4 => Paused::All,
         _ => return Err(CommandError::wrong_subcommand("CLIENT", args.at(1))),
     };
-    let out_of_range = CommandError::text_static("ERR timeout is out of range");
-    let ms = parse_i64(args.at(2))
-        .ok_or(CommandError::text_static("ERR timeout is not an integer or out of range"))
-        .and_then(|ms| u64::try_from(ms).map_err(|_| CommandError::text_static("ERR timeout is negative")))?;
     let now = context.engine.now();
-    if ms > i64::MAX as u64 - now.unix_us.max(0) as u64 / 1000 {
-        return Err(out_of_range);
-    }
-    context.engine.pause(what, now.monotonic_us.saturating_add(ms.saturating_mul(1000)));
+    let us = timeout_us(args.at(2), context.engine.keyspace.now())?.unwrap_or(0);
+    context.engine.pause(what, now.monotonic_us.saturating_add(us));
     reply.ok();
     Ok(Flow::Done)
 }

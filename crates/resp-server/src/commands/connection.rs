@@ -197,7 +197,9 @@ fn auth(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcom
 /// There is one user, `default`; without a password any will do.
 fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let required = &context.engine.settings().requirepass;
-    if user != b"default" || !(required.is_empty() || required.matches(password)) {
+    let admitted = user == b"default" && (required.is_empty() || required.matches(password));
+    if !admitted {
+        context.engine.stats.auth_denied += 1;
         return Err(CommandError::text_static("WRONGPASS invalid username-password pair or user is disabled."));
     }
     context.engine.client_mut(context.client).authenticated = true;

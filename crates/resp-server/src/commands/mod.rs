@@ -22,6 +22,8 @@
 //! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | [`replication`] | ROLE, WAIT, WAITAOF, MODULE: of what there is none |
+//! | [`lolwut`] | LOLWUT |
 //! | [`object`] | OBJECT: how a value is kept |
 //! | [`sort`] | SORT and SORT_RO |
 //! | [`expire`] | the time to live of a key |
@@ -31,6 +33,7 @@
 //! | `list_form` | lists in either form, as their commands see them |
 //! | `list_long` | the long forms of pushes, pops and LRANGE |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | `memory` | MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE |
 //! | [`debug`] | DEBUG: for tests |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
@@ -69,9 +72,12 @@ mod list_form;
 mod list_long;
 pub mod list_move;
 pub mod list_search;
+pub mod lolwut;
 mod long;
 mod many;
+mod memory;
 pub mod object;
+pub mod replication;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
@@ -130,6 +136,8 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     object::COMMANDS,
     sort::COMMANDS,
     expire::COMMANDS,
+    replication::COMMANDS,
+    lolwut::COMMANDS,
 ];
 
 /// All commands in the order of the table, without subcommands.

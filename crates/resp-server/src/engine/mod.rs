@@ -7,6 +7,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`settings`] | `SETTINGS`: what CONFIG knows |
+//! | [`config_file`] | what CONFIG REWRITE makes of the configuration file |
 //! | [`info`] | `INFO`: what can be asked of the server |
 //! | [`jobs`] | `JOBS`: what runs in the background |
 //! | [`client`], [`clients`] | a connected client, and the table of them |
@@ -23,6 +24,7 @@
 
 pub mod client;
 pub mod clients;
+pub mod config_file;
 pub mod crowd;
 pub mod garbage;
 pub mod holds;
@@ -93,6 +95,30 @@ impl Peer {
     }
 }
 
+/// What is to become of the content of a file.
+pub type Edit = Box<dyn FnOnce(Vec<u8>) -> Vec<u8> + Send>;
+
+/// A change of a file that is under way elsewhere.
+pub struct EditUnderWay(Box<dyn FnMut() -> Option<Result<(), String>>>);
+
+impl EditUnderWay {
+    /// One whose outcome `poll` tells once there is one.
+    pub fn new(poll: impl FnMut() -> Option<Result<(), String>> + 'static) -> EditUnderWay {
+        EditUnderWay(Box::new(poll))
+    }
+
+    /// How it ended, if it has: an error is what the system says.
+    pub fn poll(&mut self) -> Option<Result<(), String>> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for EditUnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EditUnderWay")
+    }
+}
+
 /// What only the process can know. The functions ask the system and are called by INFO alone, but for the clocks.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -115,6 +141,8 @@ pub struct Host {
     /// A monotonic clock in nanoseconds, the one that [`Now::monotonic_us`] is read from. Read twice a batch to learn how long
     /// its commands took, and once for each step of a job.
     pub clock_ns: fn() -> u64,
+    /// Begins to change a file's content, to be done in one step and by others than the caller, who must not wait.
+    pub edit_file: fn(String, Edit) -> EditUnderWay,
     /// Stops the calling thread for so many microseconds: what DEBUG SLEEP is for.
     pub sleep_us: fn(u64),
     /// What the event loop's thread has done: see [`ledger`]. Read at most some thousand times a second.
@@ -134,6 +162,7 @@ impl Default for Host {
             resident_bytes: || 0,
             cpu_us: || (0, 0),
             clock_ns: || 0,
+            edit_file: |_, _| EditUnderWay::new(|| Some(Err("there are no files".to_owned()))),
             sleep_us: |_| (),
             thread_time: ThreadTime::default,
         }
@@ -177,6 +206,10 @@ pub struct Engine {
     started: Now,
     /// 40 hexadecimal digits that no other run has.
     run_id: String,
+    /// 40 more, which DEBUG CHANGE-REPL-ID changes.
+    replication_id: String,
+    /// Bytes in use when it began.
+    startup_bytes: u64,
     /// What is known of the memory that clients take.
     crowd: crowd::Crowd,
     /// Bytes in the buffers of all clients.
@@ -196,10 +229,8 @@ impl Engine {
         });
         let mut random = SplitMix(seed[0] ^ seed[1].rotate_left(32));
         let databases = settings.databases as usize;
-        let mut run_id = String::new();
-        while run_id.len() < 40 {
-            run_id.push_str(&format!("{:08x}", random.next() >> 32));
-        }
+        let mut forty_digits = || -> String { (0..5).map(|_| format!("{:08x}", random.next() >> 32)).collect() };
+        let (run_id, replication_id) = (forty_digits(), forty_digits());
         let mut engine = Engine {
             keyspace: Keyspace::new(store, databases, random.next()),
             settings,
@@ -221,11 +252,14 @@ impl Engine {
             turn_ends_ns: u64::MAX,
             started: now,
             run_id,
+            replication_id,
+            startup_bytes: 0,
             buffer_bytes: 0,
             expiry: jobs::Expiry::default(),
         };
         engine.apply_settings();
         engine.set_now(now);
+        engine.startup_bytes = engine.memory_used();
         engine
     }
 
@@ -427,9 +461,20 @@ impl Engine {
             .collect()
     }
 
+    /// Bytes of memory that were in use when the server began.
+    pub(crate) fn startup_bytes(&self) -> u64 {
+        self.startup_bytes
+    }
+
     /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
     pub fn memory_used(&self) -> u64 {
         self.keyspace.store.held_bytes() + self.buffer_bytes
+    }
+
+    /// Gives the server another replication id, as if its data were another's from now on.
+    pub(crate) fn change_replication_id(&mut self) {
+        let mut random = SplitMix(self.keyspace.db(0).random());
+        self.replication_id = (0..5).map(|_| format!("{:08x}", random.next() >> 32)).collect();
     }
 
     /// Whether writes are refused because more than `maxmemory` is in use.

@@ -137,6 +137,20 @@ impl Parked {
 /// Clients whose time is up and that a step of the job answers, some 0.5 us each.
 const TIMEOUTS_PER_STEP: usize = 128;
 
+/// The answer to a request of a command whose time is up.
+fn nothing_found(command: &str, reply: &mut Reply) {
+    match command {
+        // How many replicas have acknowledged.
+        "wait" => reply.integer(0),
+        "waitaof" => {
+            reply.array(2);
+            reply.integer(0);
+            reply.integer(0);
+        }
+        _ => reply.null_array(),
+    }
+}
+
 impl Engine {
     /// Parks a client's request, which has found nothing yet. Copies it: O(its length).
     pub(crate) fn park(&mut self, client: ClientId, command: (u32, &'static str), args: &Args<'_>, wait: &Wait) {
@@ -225,7 +239,7 @@ impl Engine {
         let (protocol, muted) = (self.client(client).protocol, self.client(client).is_muted());
         match how {
             _ if muted => self.outbox.wake(client),
-            Unblock::Timeout => self.outbox.write(client, protocol, Reply::null_array),
+            Unblock::Timeout => self.outbox.write(client, protocol, |reply| nothing_found(name, reply)),
             Unblock::Error => {
                 let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.stats.count_error(&error.text());

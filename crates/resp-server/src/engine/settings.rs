@@ -175,6 +175,8 @@ impl Default for Settings {
 pub struct Setting {
     /// Its name in lower case.
     pub name: &'static str,
+    /// The setting of which it is another name.
+    pub alias_of: Option<&'static str>,
     /// When it may change.
     pub change: Change,
     /// How it is read and printed.
@@ -284,8 +286,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
     ),
-    row(
+    alias(
         "hash-max-ziplist-entries",
+        "hash-max-listpack-entries",
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
     ),
@@ -294,8 +297,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
     ),
-    row(
+    alias(
         "hash-max-ziplist-value",
+        "hash-max-listpack-value",
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
     ),
@@ -319,8 +323,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
     ),
-    row(
+    alias(
         "zset-max-ziplist-entries",
+        "zset-max-listpack-entries",
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
     ),
@@ -329,8 +334,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
     ),
-    row(
+    alias(
         "zset-max-ziplist-value",
+        "zset-max-listpack-value",
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
     ),
@@ -340,13 +346,19 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
     ),
-    row(
+    alias(
         "list-max-ziplist-size",
+        "list-max-listpack-size",
         AnyTime,
         Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
     ),
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
+    row("appendfsync", AnyTime, Fixed("everysec", "persistence is not available in this version")),
+    row("no-appendfsync-on-rewrite", AnyTime, Fixed("no", "persistence is not available in this version")),
+    row("auto-aof-rewrite-percentage", AnyTime, Fixed("100", "persistence is not available in this version")),
+    row("auto-aof-rewrite-min-size", AnyTime, Fixed("67108864", "persistence is not available in this version")),
+    row("stop-writes-on-bgsave-error", AnyTime, Fixed("no", "persistence is not available in this version: no write is stopped")),
     row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
     // What it watches.
     row(
@@ -366,7 +378,30 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Percentages(|s| &s.latency_tracking_info_percentiles, |s, v| s.latency_tracking_info_percentiles = v),
     ),
+    // How it frees: always in steps.
+    row("lazyfree-lazy-eviction", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-expire", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-server-del", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-user-del", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-user-flush", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("activerehashing", AnyTime, Fixed("yes", "the index always grows in steps")),
+    row("activedefrag", AnyTime, Fixed("no", "there is compaction instead, which is always on")),
+    // What it is not.
+    row("cluster-enabled", AtStart, Fixed("no", "cluster mode is not available in this version")),
+    alias("slaveof", "replicaof", AtStart, Fixed("", "replication is not available in this version")),
+    row("replicaof", AtStart, Fixed("", "replication is not available in this version")),
+    alias("min-slaves-to-write", "min-replicas-to-write", AnyTime, Fixed("0", "replication is not available in this version")),
+    row("min-replicas-to-write", AnyTime, Fixed("0", "replication is not available in this version")),
+    row("tls-port", AnyTime, Fixed("0", "TLS is not available in this version")),
+    row("aclfile", AtStart, Fixed("", "access control lists are not available in this version")),
+    row("enable-module-command", AtStart, Fixed("no", "modules are not available in this version")),
+    row("enable-protected-configs", AtStart, Fixed("no", "what is set at the start only cannot be set later")),
+    row("syslog-enabled", AtStart, Fixed("no", "the log goes to the standard output or to a file")),
     // How it runs.
+    row("hz", AnyTime, Fixed("10", "work in the background has no frequency of its own here: it is done as it comes up")),
+    row("dynamic-hz", AnyTime, Fixed("yes", "work in the background has no frequency of its own here: it is done as it comes up")),
+    row("io-threads", AtStart, Fixed("1", "more threads are not available in this version")),
+    row("supervised", AtStart, Fixed("no", "a supervisor is not told anything in this version")),
     row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
     row(
         "loglevel",
@@ -391,10 +426,17 @@ const I64_MAX: i128 = i64::MAX as i128;
 /// Databases at most. Redis has no bound of its own; ours keeps a slip of the keyboard from taking gigabytes at start.
 const DATABASES_MAX: i128 = 65_536;
 
+const FREES_LAZILY: &str = "what is removed is always freed in steps";
+
 const WRONG_NUMBER: &str = "wrong number of arguments";
 
 const fn row(name: &'static str, change: Change, value: Value) -> Setting {
-    Setting { name, change, value }
+    Setting { name, alias_of: None, change, value }
+}
+
+/// Another name of a setting, which goes by it in files that are older.
+const fn alias(name: &'static str, alias_of: &'static str, change: Change, value: Value) -> Setting {
+    Setting { name, alias_of: Some(alias_of), change, value }
 }
 
 impl Setting {

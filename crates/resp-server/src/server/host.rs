@@ -25,6 +25,7 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
         cpu_us,
         clock_ns,
+        edit_file: super::files::edit,
         sleep_us: |us| std::thread::sleep(Duration::from_micros(us)),
         thread_time,
     }

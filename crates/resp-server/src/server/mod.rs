@@ -16,6 +16,7 @@
 //! * [`listener`]: TCP and Unix sockets, and what an accepted connection is set to.
 //! * [`connection`]: a client's turn.
 //! * [`jobs`]: background work, in idle time and when it is owed.
+//! * [`files`]: what is written to disk, by another thread.
 //! * [`clock`], [`signals`], [`descriptors`], [`host`]: the process's surroundings.
 
 use std::cell::{Cell, RefCell};
@@ -39,6 +40,7 @@ use connection::Desk;
 mod clock;
 mod connection;
 mod descriptors;
+mod files;
 mod host;
 mod jobs;
 mod listener;
