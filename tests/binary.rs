@@ -81,10 +81,10 @@ fn what_is_set_is_written_to_the_file_and_read_back() {
     fs::write(&file, lines).unwrap();
     let server = launch.args(&[file.to_str().unwrap(), "--databases", "8"]).start().unwrap();
     let mut client = server.client();
-    assert_eq!(client.ask("CONFIG SET timeout 9 maxmemory 1gb requirepass \"a b\""), "OK");
+    assert_eq!(client.ask("CONFIG SET timeout 9 maxmemory 1gb requirepass a-b"), "OK");
     assert_eq!(client.ask("CONFIG REWRITE"), "OK");
     let written = fs::read_to_string(&file).unwrap();
-    for line in ["# mine", "timeout 9", "# the end", "databases 8", "maxmemory 1gb", "requirepass \"a b\""] {
+    for line in ["# mine", "timeout 9", "# the end", "databases 8", "maxmemory 1gb", "requirepass \"a-b\""] {
         assert!(written.lines().any(|other| other == line), "{line} in {written}");
     }
     assert!(!written.contains("timeout 7") && !written.contains("timeout 8"), "{written}");
@@ -112,13 +112,66 @@ fn what_is_set_is_written_to_the_file_and_read_back() {
     }
     drop(client);
     drop(server);
-    let again = Launch::new(&binary()).unwrap().set_port(port).password("a b");
+    let again = Launch::new(&binary()).unwrap().set_port(port).password("a-b");
     let file = again.folder().join("my.conf");
     fs::write(&file, &written).unwrap();
     let server = again.args(&[file.to_str().unwrap()]).start().unwrap();
     let mut client = server.client();
-    assert_eq!(client.ask("AUTH \"a b\""), "OK");
+    assert_eq!(client.ask("AUTH a-b"), "OK");
     assert_eq!(client.ask("CONFIG GET timeout"), "1) \"timeout\"\n2) \"9\"");
+}
+
+/// What an HTTP server answers.
+fn http(port: u16, request: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_are_served_on_a_port_of_their_own() {
+    if !is_ours() {
+        return;
+    }
+    let port = Launch::new(&binary()).unwrap().port();
+    let server = start(&["--metrics-port", &port.to_string()]);
+    let mut client = server.client();
+    assert_eq!(client.ask("SET k v"), "OK");
+    assert_eq!(
+        client.ask("CONFIG GET metrics*"),
+        "1) \"metrics-port\"\n2) \"{}\"\n3) \"metrics-bind\"\n4) \"127.0.0.1\"".replace("{}", &port.to_string())
+    );
+    let get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer = http(port, get);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("application/openmetrics-text"), "{answer}");
+    for line in [
+        "evenkeel_connected_clients 1.0",
+        "evenkeel_command_calls_total{command=\"set\"} 1.0",
+        "evenkeel_keys{db=\"db0\"} 1.0",
+        "# TYPE evenkeel_turn_seconds histogram",
+        "# EOF",
+    ] {
+        assert!(answer.lines().any(|other| other == line), "{line} in {answer}");
+    }
+    assert!(http(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    assert!(http(port, "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    assert!(http(port, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    // Scrapers that do not finish their request leave room for others.
+    let _idle: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert!(http(port, get).starts_with("HTTP/1.1 200 OK"));
+    assert_eq!(client.ask("GET k"), "\"v\"");
+    // A taken port is an error at the start.
+    let (status, printed) = Launch::new(&binary())
+        .unwrap()
+        .on_its_port()
+        .unwrap()
+        .args(&["--metrics-port", &port.to_string()])
+        .refused()
+        .unwrap();
+    assert!(!status.success() && printed.contains(&port.to_string()), "{printed}");
 }
 
 #[test]

@@ -36,6 +36,7 @@
 //! | `memory` | MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE |
 //! | [`debug`] | DEBUG: for tests |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
+//! | [`commandlog`] | COMMANDLOG: those, and what was large |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`command`] | COMMAND: the commands about commands |
 //! | `copying` | COPY of a large collection, whatever its type |
@@ -56,6 +57,7 @@ pub mod blocking;
 pub mod blocking_zset;
 mod client_control;
 pub mod command;
+pub mod commandlog;
 pub mod connection;
 mod copying;
 pub mod debug;
@@ -138,6 +140,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     expire::COMMANDS,
     replication::COMMANDS,
     lolwut::COMMANDS,
+    commandlog::COMMANDS,
 ];
 
 /// All commands in the order of the table, without subcommands.

@@ -33,7 +33,8 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
-    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]):
+    /// call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
     /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
     Park,
 }
@@ -93,7 +94,9 @@ pub fn execute(
     let turn_ends_ns = engine.turn_ends_ns();
     let reply_bytes_before = reply.len();
     let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
-    let mut look_at = LOOK;
+    let look = LOOK.min(engine.settings().large_bytes());
+    // What stands apart of the first request is no work, and large.
+    let mut look_at = if from == 0 && batch.has_apart() { 0 } else { look };
     let mut request_bytes = 0;
     let mut request_work = 0;
     let mut at = from;
@@ -111,6 +114,7 @@ pub fn execute(
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
     while at < end && !close && pause.is_none() && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+        let replied = reply.len();
         if let Some(lookahead) = &mut lookahead {
             lookahead.advance(&engine.keyspace, at);
         }
@@ -132,9 +136,12 @@ pub fn execute(
             }
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at && at < end {
-            look_at = work + LOOK;
-            if (engine.host.clock_ns)() >= turn_ends_ns {
+        if work >= look_at {
+            look_at = work + look;
+            if pause.is_none() {
+                turn.note_large(engine, &args, reply.len().saturating_sub(replied));
+            }
+            if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
                 break;
             }
         }
@@ -222,6 +229,11 @@ impl Turn {
             return self.call(engine, command, args, reply);
         }
         self.with_care(engine, resolved, args, reply)
+    }
+
+    /// What a request names.
+    pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
+        self.lookup.resolve(args)
     }
 
     /// Where the client sits.
@@ -354,7 +366,11 @@ impl Turn {
         };
         match self.unless_muted(engine, reply, slice) {
             Next::Pause(pause) => Some(pause),
-            _ => None,
+            _ => {
+                let reply_bytes = engine.task_reply_bytes();
+                self.note_large(engine, args, reply_bytes);
+                None
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! * `lookup`: the command of a name, in any case, through one small table of hashes.
 //! * `gates`: the `GATES` table, the ordered reasons to refuse; one test of bits when there is none.
+//! * `large`: notes commands whose request or reply was large.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
 //! * `muted`: requests whose reply is not wanted.
@@ -20,6 +21,7 @@
 mod call;
 mod gates;
 mod holding;
+mod large;
 mod lookahead;
 mod lookup;
 mod muted;

@@ -1,8 +1,8 @@
 //! Requests of clients that do not want their reply (CLIENT REPLY), and of those that were killed.
 //!
-//! One bit of the gates leads here, so the way of all other requests knows nothing of it. A reply that is not wanted is written to a place of
-//! its own and dropped; what the command does is the same. A reply is wanted if it is when it is written, so that of CLIENT REPLY ON
-//! is, and that of a request which was parked goes by the state at its end.
+//! One bit of the gates leads here, so the way of all other requests knows nothing of it. A reply that is not wanted is written to a
+//! place of its own and dropped; what the command does is the same. A reply is wanted if it is when it is written, so that of
+//! CLIENT REPLY ON is, and that of a request which was parked goes by the state at its end.
 
 use super::call::{Next, Turn};
 use super::lookup::Resolved;

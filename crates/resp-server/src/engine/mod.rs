@@ -12,6 +12,7 @@
 //! | [`jobs`] | `JOBS`: what runs in the background |
 //! | [`client`], [`clients`] | a connected client, and the table of them |
 //! | [`stats`] | counters |
+//! | [`metrics`] | what a monitoring system is told |
 //! | [`ledger`] | how long every turn took, and what took most of the long ones |
 //! | [`latency`], [`slowlog`] | what LATENCY and SLOWLOG tell |
 //! | [`tasks`] | long commands, a slice at a time |
@@ -32,6 +33,7 @@ pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod metrics;
 pub mod outbox;
 pub mod parked;
 pub mod pause;
@@ -183,6 +185,8 @@ pub struct Engine {
     pub ledger: Ledger,
     pub(crate) latency: latency::Monitor,
     pub(crate) slowlog: slowlog::SlowLog,
+    pub(crate) large_requests: slowlog::SlowLog,
+    pub(crate) large_replies: slowlog::SlowLog,
     /// What long commands hold, and who waits for it.
     pub holds: holds::Holds,
     /// Long commands under way.
@@ -239,6 +243,8 @@ impl Engine {
             ledger: Ledger::default(),
             latency: latency::Monitor::default(),
             slowlog: slowlog::SlowLog::default(),
+            large_requests: slowlog::SlowLog::default(),
+            large_replies: slowlog::SlowLog::default(),
             holds: holds::Holds::default(),
             tasks: tasks::Tasks::default(),
             parked: parked::Parked::default(),

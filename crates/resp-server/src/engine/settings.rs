@@ -4,6 +4,10 @@
 //! printed, and its bounds. All three ways go through the same rows, so a value that one accepts all accept. Nothing is
 //! accepted that would do nothing; a few rows only report a fixed truth (`appendonly no`) and refuse anything else.
 
+mod kinds;
+
+pub use kinds::{Admitted, LogLevel, Password};
+
 use crate::text::glob::{self, Case};
 use crate::text::integer::{parse_i64, parse_memory};
 use crate::text::split;
@@ -17,6 +21,10 @@ pub struct Settings {
     /// Addresses to listen on. `*` is every IPv4 address, `::*` every IPv6 address; a leading `-` says that it does not
     /// matter when the address is not there. None: no TCP.
     pub bind: Vec<String>,
+    /// TCP port of `/metrics`; 0: none.
+    pub metrics_port: u16,
+    /// The address that it is on.
+    pub metrics_bind: String,
     /// Path of a Unix socket; empty: none.
     pub unixsocket: String,
     /// Permissions of the Unix socket; 0: as the process's umask says.
@@ -57,6 +65,14 @@ pub struct Settings {
     pub slowlog_log_slower_than: i64,
     /// Entries of the slow log.
     pub slowlog_max_len: u64,
+    /// Bytes of a request, and of a reply, from which on the command is kept as a large one; below 0: none is.
+    pub large_request_bytes: i64,
+    /// See [`large_request_bytes`](Settings::large_request_bytes).
+    pub large_reply_bytes: i64,
+    /// Entries of the logs of large requests and large replies.
+    pub large_requests_max: u64,
+    /// See [`large_requests_max`](Settings::large_requests_max).
+    pub large_replies_max: u64,
     /// Milliseconds from which on something is a latency event; 0: nothing is.
     pub latency_monitor_threshold: u64,
     /// Whether each command has a histogram of how long its calls took.
@@ -69,79 +85,13 @@ pub struct Settings {
     pub logfile: String,
 }
 
-/// A password; it does not show in debug output.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(pub Vec<u8>);
-
-impl Password {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `given` is the password. The time depends on the length of `given` only.
-    pub fn matches(&self, given: &[u8]) -> bool {
-        let mut difference = u8::from(self.0.len() != given.len());
-        for (at, byte) in given.iter().enumerate() {
-            difference |= byte ^ self.0.get(at).unwrap_or(&0);
-        }
-        difference == 0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_empty() { "none" } else { "(hidden)" })
-    }
-}
-
-/// Who may use a command that is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admitted {
-    /// Nobody.
-    Nobody,
-    /// Everybody.
-    Everybody,
-    /// Clients on this machine.
-    Local,
-}
-
-const ADMITTED: [Admitted; 3] = [Admitted::Nobody, Admitted::Everybody, Admitted::Local];
-
-impl Admitted {
-    /// Whether a client may.
-    pub fn admits(self, client: &super::Client) -> bool {
-        match self {
-            Admitted::Nobody => false,
-            Admitted::Everybody => true,
-            Admitted::Local => client.peer.is_local(),
-        }
-    }
-}
-
-/// How much is logged: each level includes those after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// Much.
-    Verbose,
-    /// What an operator wants to know.
-    Notice,
-    /// What an operator must know.
-    Warning,
-    /// Nothing.
-    Nothing,
-}
-
-const LOG_LEVELS: [LogLevel; 5] =
-    [LogLevel::Debug, LogLevel::Verbose, LogLevel::Notice, LogLevel::Warning, LogLevel::Nothing];
-
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             port: 6379,
             bind: vec!["127.0.0.1".to_owned(), "-::1".to_owned()],
+            metrics_port: 0,
+            metrics_bind: "127.0.0.1".to_owned(),
             unixsocket: String::new(),
             unixsocketperm: 0,
             tcp_backlog: 511,
@@ -162,6 +112,10 @@ impl Default for Settings {
             limits: Limits::default(),
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
+            large_request_bytes: 1 << 20,
+            large_reply_bytes: 1 << 20,
+            large_requests_max: 128,
+            large_replies_max: 128,
             latency_monitor_threshold: 0,
             latency_tracking: true,
             latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
@@ -188,6 +142,8 @@ pub struct Setting {
 pub enum Change {
     /// Before the server starts only.
     AtStart,
+    /// Before the server starts only, where Redis changes it at any time: CONFIG SET takes the value that it has, and no other.
+    Kept,
     /// Also by CONFIG SET.
     AnyTime,
 }
@@ -227,7 +183,9 @@ pub enum Unit {
     Octal,
 }
 
-use Change::{AnyTime, AtStart};
+use kinds::{ADMITTED, LOG_LEVELS};
+
+use Change::{AnyTime, AtStart, Kept};
 use Unit::{Memory, MemoryOrPercent, Octal, Plain};
 use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Words};
 
@@ -235,12 +193,14 @@ use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Word
 #[rustfmt::skip] // a table: one row a setting
 pub const SETTINGS: &[Setting] = &[
     // Where it listens, and to whom.
-    row("port", AtStart, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
-    row("bind", AtStart, Words(|s| &s.bind, |s, v| s.bind = v)),
+    row("port", Kept, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
+    row("bind", Kept, Words(|s| &s.bind, |s, v| s.bind = v)),
+    row("metrics-port", AtStart, Integer(Plain, 0, 65_535, |s| s.metrics_port.into(), |s, v| s.metrics_port = v as u16)),
+    row("metrics-bind", AtStart, Text(|s| &s.metrics_bind, |s, v| s.metrics_bind = v)),
     row("unixsocket", AtStart, Text(|s| &s.unixsocket, |s, v| s.unixsocket = v)),
     row("unixsocketperm", AtStart, Integer(Octal, 0, 0o777, |s| s.unixsocketperm.into(), |s, v| s.unixsocketperm = v as u32)),
     row("tcp-backlog", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_backlog.into(), |s, v| s.tcp_backlog = v as u32)),
-    row("tcp-keepalive", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
+    row("tcp-keepalive", Kept, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
     row("timeout", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.timeout.into(), |s, v| s.timeout = v as u32)),
     row("maxclients", AnyTime, Integer(Plain, 1, u32::MAX as i128, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32)),
     row("protected-mode", AnyTime, Bool(|s| s.protected_mode, |s, v| s.protected_mode = v)),
@@ -367,6 +327,38 @@ pub const SETTINGS: &[Setting] = &[
         Integer(Plain, -1, I64_MAX, |s| s.slowlog_log_slower_than.into(), |s, v| s.slowlog_log_slower_than = v as i64),
     ),
     row("slowlog-max-len", AnyTime, Integer(Plain, 0, I64_MAX, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u64)),
+    alias(
+        "commandlog-execution-slower-than",
+        "slowlog-log-slower-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.slowlog_log_slower_than.into(), |s, v| s.slowlog_log_slower_than = v as i64),
+    ),
+    alias(
+        "commandlog-slow-execution-max-len",
+        "slowlog-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u64),
+    ),
+    row(
+        "commandlog-request-larger-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.large_request_bytes.into(), |s, v| s.large_request_bytes = v as i64),
+    ),
+    row(
+        "commandlog-large-request-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.large_requests_max.into(), |s, v| s.large_requests_max = v as u64),
+    ),
+    row(
+        "commandlog-reply-larger-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.large_reply_bytes.into(), |s, v| s.large_reply_bytes = v as i64),
+    ),
+    row(
+        "commandlog-large-reply-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.large_replies_max.into(), |s, v| s.large_replies_max = v as u64),
+    ),
     row(
         "latency-monitor-threshold",
         AnyTime,
@@ -405,7 +397,7 @@ pub const SETTINGS: &[Setting] = &[
     row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
     row(
         "loglevel",
-        AtStart,
+        Kept,
         Choice(
             &["debug", "verbose", "notice", "warning", "nothing"],
             |s| s.loglevel as usize,
@@ -625,6 +617,12 @@ impl Settings {
         slowlog.min(monitor)
     }
 
+    /// Bytes of a request or a reply from which on it may be a large one.
+    pub fn large_bytes(&self) -> usize {
+        let bytes = |setting: i64| usize::try_from(setting).unwrap_or(usize::MAX);
+        bytes(self.large_request_bytes).min(bytes(self.large_reply_bytes)).max(1)
+    }
+
     /// Bytes that the store never holds more than: a little above `maxmemory`, as commands that Redis does not refuse there
     /// (EXPIRE, RENAME) may have to write an entry anew, and the last part below a limit is compaction's.
     pub fn store_limit(&self) -> u64 {
@@ -667,6 +665,9 @@ pub fn set_all(settings: &Settings, pairs: &[(&[u8], &[u8])]) -> Result<Settings
             _ => vec![value],
         };
         setting.set(&mut changed, &words).map_err(|reason| SetError::Failed(at, reason))?;
+        if setting.change == Kept && setting.print(&changed) != setting.print(settings) {
+            return Err(SetError::Failed(at, "it can only be changed at the start in this version".to_owned()));
+        }
     }
     Ok(changed)
 }

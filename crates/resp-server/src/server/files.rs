@@ -8,8 +8,8 @@ use std::thread;
 
 use crate::engine::{Edit, EditUnderWay};
 
-/// Gives a file the content that `edit` makes of its present one; nothing, if there is no such file. The new content replaces the old in one
-/// step and is on the disk by then, so that whoever reads the file, also after a crash, sees one of them whole.
+/// Gives a file the content that `edit` makes of its present one; nothing, if there is no such file. The new content replaces the
+/// old in one step and is on the disk by then, so that whoever reads the file, also after a crash, sees one of them whole.
 pub(super) fn edit(path: String, edit: Edit) -> EditUnderWay {
     let (sender, outcome) = mpsc::channel();
     let begun = thread::Builder::new().name("files".to_owned()).spawn(move || {

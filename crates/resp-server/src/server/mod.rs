@@ -16,6 +16,7 @@
 //! * [`listener`]: TCP and Unix sockets, and what an accepted connection is set to.
 //! * [`connection`]: a client's turn.
 //! * [`jobs`]: background work, in idle time and when it is owed.
+//! * [`metrics`]: `/metrics` for Prometheus, by another thread.
 //! * [`files`]: what is written to disk, by another thread.
 //! * [`clock`], [`signals`], [`descriptors`], [`host`]: the process's surroundings.
 
@@ -44,6 +45,7 @@ mod files;
 mod host;
 mod jobs;
 mod listener;
+mod metrics;
 mod signals;
 mod stream;
 mod upload;
@@ -151,6 +153,7 @@ impl Shared {
 pub struct Server {
     settings: Settings,
     sockets: Vec<listener::Socket>,
+    metrics: Option<listener::Socket>,
     config_file: String,
 }
 
@@ -164,7 +167,8 @@ impl Server {
     pub fn bind(mut settings: Settings) -> Result<Server, ServerError> {
         descriptors::make_room_for_clients(&mut settings);
         let sockets = listener::bind(&settings)?;
-        Ok(Server { settings, sockets, config_file: String::new() })
+        let metrics = listener::bind_metrics(&settings)?;
+        Ok(Server { settings, sockets, metrics, config_file: String::new() })
     }
 
     /// Tells INFO which file the settings came from.
@@ -204,7 +208,7 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
 }
 
 async fn serve(server: Server) -> Result<(), ServerError> {
-    let Server { settings, sockets, config_file } = server;
+    let Server { settings, sockets, metrics, config_file } = server;
     let mut signals = signals::Signals::new().map_err(ServerError::Runtime)?;
     let clock = Clock::new();
     let keepalive = Duration::from_secs(settings.tcp_keepalive.into());
@@ -232,6 +236,10 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         acceptors.push(tokio::task::spawn_local(listener::accept(listener, Rc::clone(&shared), keepalive)));
     }
     let jobs = tokio::task::spawn_local(jobs::run(Rc::clone(&shared)));
+    let metrics = match metrics {
+        Some(socket) => Some(metrics::start(socket.into_std(), Rc::clone(&shared)).map_err(ServerError::Runtime)?),
+        None => None,
+    };
 
     tokio::select! {
         name = signals.end() => tracing::info!("received {name}, shutting down"),
@@ -241,6 +249,9 @@ async fn serve(server: Server) -> Result<(), ServerError> {
     shared.ending.set(true);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     jobs.abort();
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     for path in unix_paths {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!("cannot remove the Unix socket {}: {error}", path.display());
