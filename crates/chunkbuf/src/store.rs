@@ -11,6 +11,7 @@
 mod blobs;
 mod blocks;
 mod gains;
+mod room;
 
 pub use blocks::BLOCK_BYTES_MAX;
 
@@ -44,11 +45,13 @@ pub struct Options {
     pub target_utilisation: f64,
     /// The seed of the hash. Random in a server, so that nobody can choose keys that collide.
     pub hash_key: [u64; 2],
+    /// The bits of the hash that are used: all of them, but in tests of what keys of one hash do.
+    pub hash_mask: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
+        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0], hash_mask: u64::MAX }
     }
 }
 
@@ -157,6 +160,8 @@ pub struct Usage {
     pub blobs: BlobUsage,
     /// Chunks that were handed out as blocks, in bytes.
     pub block_bytes: u64,
+    /// Heap of the store's user that counts under the limit.
+    pub user_bytes: u64,
     /// Bytes of entries written by puts.
     pub written_bytes: u64,
     /// Bytes of entries copied by passes.
@@ -172,7 +177,8 @@ pub struct Usage {
 impl Usage {
     /// All bytes that count under the memory limit.
     pub fn held_bytes(&self) -> u64 {
-        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes
+        let outside = self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes + self.user_bytes;
+        self.pool.held_bytes + outside
     }
 }
 
@@ -198,7 +204,7 @@ const TIGHT_SHARE: f64 = 0.85;
 /// Maps of byte keys to byte values in compacted logs, under one memory limit.
 pub struct Store {
     options: Options,
-    hasher: SipHasher13,
+    hasher: KeyHasher,
     pool: Pool,
     memory: IndexMemory,
     blobs: Blobs,
@@ -223,7 +229,24 @@ pub struct Store {
     passes: u64,
     /// Chunks that were handed out as blocks, in bytes.
     block_bytes: u64,
+    /// Room that is kept for some writers.
+    promised_bytes: u64,
+    /// Heap of the store's user that counts under the limit.
+    user_bytes: u64,
     scratch: Vec<u8>,
+}
+
+/// The keyed hash of all keys.
+struct KeyHasher {
+    sip: SipHasher13,
+    mask: u64,
+}
+
+impl KeyHasher {
+    #[inline]
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        self.sip.hash(bytes) & self.mask
+    }
 }
 
 /// What is left of a cleared map.
@@ -245,7 +268,10 @@ impl Store {
         assert!((0.0..=1.0).contains(&options.p), "P is between 0 and 1");
         assert!(UTILISATION.contains(&options.target_utilisation), "the target utilisation is between 0.5 and 0.95");
         Store {
-            hasher: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
+            hasher: KeyHasher {
+                sip: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
+                mask: options.hash_mask,
+            },
             pool: Pool::new(options.memory_limit),
             memory: IndexMemory::new(),
             blobs: Blobs::default(),
@@ -264,6 +290,8 @@ impl Store {
             copied_bytes: 0,
             passes: 0,
             block_bytes: 0,
+            promised_bytes: 0,
+            user_bytes: 0,
             scratch: Vec::new(),
             options,
         }
@@ -358,18 +386,18 @@ impl Store {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// Has the index line of a key brought to the cache. For many keys at once: the loads overlap.
+    /// Has the index line of the key of this [hash](Key::hash) brought to the cache. For many keys at once: the loads overlap.
     #[inline]
-    pub fn prefetch(&self, map: MapId, key: &Key<'_>) {
-        self.map(map).index.prefetch(&self.memory, key.hash);
+    pub fn prefetch(&self, map: MapId, hash: u64) {
+        self.map(map).index.prefetch(&self.memory, hash);
     }
 
     /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
     /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
     #[inline]
-    pub fn prefetch_entry(&self, map: MapId, key: &Key<'_>) {
+    pub fn prefetch_entry(&self, map: MapId, hash: u64) {
         let map = self.map(map);
-        map.index.find(&self.memory, key.hash, |location| {
+        map.index.find(&self.memory, hash, |location| {
             map.log.prefetch(location);
             false
         });
@@ -405,6 +433,13 @@ impl Store {
                 visit(location, entry.into());
             }
         });
+    }
+
+    /// Whether some entry of a map has this hash. Cost: a look-up.
+    pub fn has_hash(&self, map: MapId, hash: u64) -> bool {
+        let mut found = false;
+        self.with_hash(map, hash, |_, _| found = true);
+        found
     }
 
     /// The books of the indexes. O(1).
@@ -532,8 +567,26 @@ impl Store {
     /// One bounded bite of a scan: visits some entries and returns the next cursor, 0 at the end; start with 0. Every key that is
     /// in the map from the first call to the last is visited at least once, whatever is written meanwhile.
     pub fn scan(&self, map: MapId, cursor: u64, mut visit: impl FnMut(Location, Entry<'_>)) -> u64 {
+        /// About the slots of an index line.
+        const BITE: usize = 8;
         let target = self.map(map);
-        target.index.scan(&self.memory, cursor, |location| visit(location, self.entry(map, location)))
+        // All entries of a bite are fetched before the first is read: the loads overlap.
+        let mut bite = [None; BITE];
+        let mut fetched = 0;
+        let mut visit_all = |bite: &[Option<Location>]| {
+            bite.iter().flatten().for_each(|&location| visit(location, self.entry(map, location)));
+        };
+        let next = target.index.scan(&self.memory, cursor, |location| {
+            target.log.prefetch(location);
+            bite[fetched] = Some(location);
+            fetched += 1;
+            if fetched == BITE {
+                visit_all(&bite);
+                fetched = 0;
+            }
+        });
+        visit_all(&bite[..fetched]);
+        next
     }
 
     /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.
@@ -622,6 +675,7 @@ impl Store {
             index,
             blobs,
             block_bytes: self.block_bytes,
+            user_bytes: self.user_bytes,
             written_bytes: self.written_bytes,
             copied_bytes: self.copied_bytes,
             passes: self.passes,
@@ -637,14 +691,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes
-    }
-
-    /// Bytes that may be written before the memory limit is reached, about: what compaction could win is not counted, nor what
-    /// is left in chunks that are being written. O(1).
-    pub fn room_bytes(&self) -> u64 {
-        let free = self.options.memory_limit.saturating_sub(self.held_bytes());
-        free.saturating_add(self.pool.usage().warm_bytes)
+        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes + self.user_bytes
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).

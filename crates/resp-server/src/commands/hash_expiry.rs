@@ -376,7 +376,7 @@ fn tell_expiries(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, unit: Unit
     if work.go_on(view.as_ref().map(|view| reader(db, view)), args, (db.now(), db.slice_bytes()), reply) {
         return Ok(Flow::Done);
     }
-    Ok(go_on_later(db, work))
+    Ok(go_on_later(work))
 }
 
 /// HTTL and its kin.

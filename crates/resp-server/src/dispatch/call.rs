@@ -52,8 +52,8 @@ pub(super) enum Next {
 const REQUESTS_MAX: usize = 1024;
 /// Bytes of requests in a turn: the turn ends with the request that reaches it.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of replies in a turn: the turn ends with the reply that reaches it.
-const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of replies in a turn: the turn ends with the reply that reaches it. As many as a turn writes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Work between two looks at the clock: bytes of requests and replies, a request counting [`LOOK_REQUEST`] in itself. So 16 to
 /// 32 small requests, about 5 us, or one of 16 KiB.
 const LOOK: usize = 16 * 1024;
@@ -67,7 +67,7 @@ const SIMPLE_ARGUMENTS: usize = 4;
 const SINGLY_NS: u64 = 1_000_000;
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends: 1,024
-/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
+/// requests, 256 KiB of requests or 64 KiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
 /// at least when the time of the turn is over.
 ///
 /// `bytes` are those that the batch was parsed from. Panics if the client is not connected.
@@ -81,6 +81,9 @@ pub fn execute(
 ) -> Executed {
     if engine.is_parked(client) {
         return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
+    }
+    if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
+        return Executed { requests: 0, close: false, pause: Some(Pause::Wait) };
     }
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
@@ -105,6 +108,9 @@ pub fn execute(
     if engine.has_task(client) {
         pause = turn.go_on(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
         turn.look_at_gates(engine);
     } else if engine.take_answered(client) {
         at += 1;
@@ -135,10 +141,14 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
+        let is_done = pause.is_none();
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at {
             look_at = work + look;
-            if pause.is_none() {
+            if is_done {
                 turn.note_large(engine, &args, reply.len().saturating_sub(replied));
             }
             if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
@@ -166,6 +176,8 @@ pub(super) struct Turn {
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
     run_began_ns: u64,
+    /// Others are to be served before its next request.
+    has_to_wait: bool,
 }
 
 impl Turn {
@@ -182,6 +194,7 @@ impl Turn {
             slow_ns,
             singly: slow_ns < SINGLY_NS,
             run_began_ns: (engine.host.clock_ns)(),
+            has_to_wait: false,
         }
     }
 
@@ -209,11 +222,24 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Serves those who have waited for what this turn's client has changed.
+    /// Serves those who have waited for what this turn's client has changed. If they are more than a step serves, or others
+    /// are being served, the client waits for its turn.
     #[cold]
     fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
         self.end_run(engine, Some(args));
-        serve_parked(engine);
+        if engine.is_nested() {
+            return;
+        }
+        let is_left = if engine.is_serving() {
+            engine.hold_ready();
+            true
+        } else {
+            serve_parked(engine)
+        };
+        if is_left {
+            engine.wait_until_served(self.client);
+            self.has_to_wait = engine.holds.is_waiting(self.client);
+        }
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -336,7 +362,7 @@ impl Turn {
             }
         };
         // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_ready() {
+        if engine.keyspace.awaited.has_news() {
             self.serve_parked(engine, args);
         }
         next

@@ -20,7 +20,7 @@ pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, comman
 
 /// Whether a running task holds what the request needs, whoever else waits for it.
 pub(super) fn is_held(engine: &Engine, db: usize, command: &Command, args: &Args<'_>) -> bool {
-    let is_held = |(hash, access)| engine.holds.is_held_against(Want::Key { db: db as u32, hash, access });
+    let is_held = |(hash, access)| engine.holds.is_held_by_task(Want::Key { db: db as u32, hash, access });
     !engine.holds.is_idle() && keys(engine, command.spec, args).any(is_held)
 }
 
@@ -34,14 +34,22 @@ fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, ar
     let reaches_far = writes && !matches!(spec.run, Run::Keys(_));
     if spec.keys.is_empty() {
         return match (writes, reaches_far) {
+            // The one that becomes a task which others wait for.
+            (false, _) if spec.name == "keys" => [Want::AllKeys(own), Want::Task].into_iter().find(is_blocked),
             (false, _) => Some(Want::AllKeys(own)).filter(is_blocked),
             (true, false) => Some(Want::WholeDatabase(own)).filter(is_blocked),
-            (true, true) => databases.map(Want::WholeDatabase).find(is_blocked),
+            (true, true) => Some(Want::Everything).filter(is_blocked),
         };
     }
-    if key_count(spec, args) > KEYS_AT_ONCE_MAX {
+    if engine.holds.is_database_wanted(own) && may_be_long(engine, db, spec, args) {
         let access = if writes { Access::Write } else { Access::Read };
-        let blocked = [Want::TaskIn(own, access), Want::Bulk].into_iter().find(is_blocked);
+        let blocked = [Want::TaskIn(own, access), Want::Task].into_iter().find(is_blocked);
+        if blocked.is_some() {
+            return blocked;
+        }
+    }
+    if key_count(spec, args) > KEYS_AT_ONCE_MAX {
+        let blocked = Some(Want::Bulk).filter(is_blocked);
         if blocked.is_some() || takes_as_it_goes(spec) {
             return blocked;
         }
@@ -52,6 +60,33 @@ fn obstacle(engine: &Engine, client: ClientId, db: usize, spec: &CommandSpec, ar
         return keys.flat_map(in_all).find(is_blocked);
     }
     keys.map(|(hash, access)| Want::Key { db: own, hash, access }).find(is_blocked)
+}
+
+/// Whether a request may become a task: told from its length, from that of what its keys hold, and from its name. Asked only while
+/// somebody waits for a whole database, so that those who are not long need not wait behind.
+fn may_be_long(engine: &Engine, db: usize, spec: &CommandSpec, args: &Args<'_>) -> bool {
+    /// With fewer arguments, and each of fewer bytes, a request is short in itself.
+    const ARGUMENTS_MAX: usize = 64;
+    const BYTES_MAX: u64 = 8 * 1024;
+    /// With fewer keys, and all small, so is what it looks at.
+    const KEYS_MAX: usize = 8;
+    /// Fast is what takes one element: these may take many.
+    const COUNTED: &[&str] = &["lpop", "rpop", "spop", "zpopmin", "zpopmax"];
+    /// Long with few and small elements.
+    const SLOW: &[&str] = &["sort", "sort_ro"];
+    if args.len() > ARGUMENTS_MAX || (0..args.len()).any(|at| args.len_of(at) > BYTES_MAX) || SLOW.contains(&spec.name)
+    {
+        return true;
+    }
+    if spec.is(Flag::Fast) && !COUNTED.contains(&spec.name) {
+        return false;
+    }
+    let mut keys = 0;
+    let names = spec.keys.iter().filter_map(|spec| spec.positions(args)).flatten();
+    names.into_iter().any(|at| {
+        keys += 1;
+        keys > KEYS_MAX || engine.keyspace.is_apart(db, args.at(at))
+    })
 }
 
 /// Whether the command takes its keys one by one when they are very many. The others, whose requests seldom have so many, take

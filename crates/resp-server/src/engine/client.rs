@@ -59,6 +59,8 @@ pub struct Client {
     pub upload_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
+    /// Bytes that its [parked](super::parked) request takes, with the places in queues.
+    pub parked_bytes: usize,
     /// Bytes that it has sent since it came.
     pub read_bytes: u64,
     /// Bytes that it has been sent.
@@ -89,6 +91,7 @@ impl Client {
             query_buffer_bytes: 0,
             upload_bytes: 0,
             reply_bytes: 0,
+            parked_bytes: 0,
             read_bytes: 0,
             written_bytes: 0,
         }
@@ -125,6 +128,7 @@ impl Client {
             + self.query_buffer_bytes
             + self.upload_bytes
             + self.reply_bytes
+            + self.parked_bytes
     }
 
     /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. Fields of what we do not have yet

@@ -8,13 +8,20 @@
 //!  a place                 | is held by                       | and makes wait
 //!  ------------------------+----------------------------------+------------------------------------------------
 //!  a key of a database     | a task that reads or changes it  | who changes it; who reads or changes it
-//!  a database              | every task in it                 | FLUSH*; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  a database              | every task in it                 | FLUSHDB; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  everything              | every task                       | FLUSHALL
 //!  bulk                    | the one task of many keys        | requests of many keys
 //! ```
 //!
 //! **Order.** Who waits has a ticket, a number in order of arrival, kept until the command is carried out. At each place the
 //! tickets stand in a queue, and nobody passes an earlier ticket that wants what conflicts with it; newcomers come last.
-//! Whoever is woken tries again from the start, and may have to wait at another of its places then.
+//! Whoever is woken tries again from the start, and may have to wait at another of its places then. Behind one who waits for a
+//! whole database nobody begins a task there: what may become one is told by what it names (`dispatch::holding`), and waits. The
+//! others go on.
+//!
+//! **Serving.** A key that changes while clients wait for it is held for them until they are served, if that takes longer than a
+//! step (see [`super::parked`]): newcomers wait, whoever they are. Tasks that run do not, or but for a while: what a task
+//! may wait for goes on by itself.
 //!
 //! **Why there is no deadlock.** A task of at most [`KEYS_AT_ONCE_MAX`] keys takes all its holds at its start or has not
 //! begun; once it runs it waits for nothing. The bulk task takes holds as it goes and may wait while it holds some, but only
@@ -58,11 +65,17 @@ pub enum Want {
     AllKeys(u32),
     /// All keys of a database, to remove or exchange.
     WholeDatabase(u32),
-    /// To begin a bulk task there: waits for nobody but for earlier tickets that want the whole database, or they might never
+    /// All keys of all databases.
+    Everything,
+    /// To begin a task there: waits for nobody but for earlier tickets that want the whole database, or they might never
     /// have it.
     TaskIn(u32, Access),
+    /// To begin a task anywhere: waits for earlier tickets that want everything.
+    Task,
     /// To be the bulk task.
     Bulk,
+    /// That those are served who wait for keys which were noted before so many others: see [`super::parked`].
+    Served(u64),
 }
 
 /// Where a queue stands.
@@ -70,7 +83,9 @@ pub enum Want {
 enum Place {
     Key(u32, u64),
     Database(u32),
+    Everything,
     Bulk,
+    Served,
 }
 
 impl Want {
@@ -78,7 +93,9 @@ impl Want {
         match self {
             Want::Key { db, hash, .. } => Place::Key(db, hash),
             Want::AllKeys(db) | Want::WholeDatabase(db) | Want::TaskIn(db, _) => Place::Database(db),
+            Want::Everything | Want::Task => Place::Everything,
             Want::Bulk => Place::Bulk,
+            Want::Served(_) => Place::Served,
         }
     }
 
@@ -86,7 +103,8 @@ impl Want {
     fn conflicts(self, other: Want) -> bool {
         match (self, other) {
             (Want::Key { access: one, .. }, Want::Key { access: two, .. }) => one.max(two) == Access::Write,
-            (Want::Bulk, _) | (Want::WholeDatabase(_), _) | (_, Want::WholeDatabase(_)) => true,
+            (Want::Bulk | Want::WholeDatabase(_) | Want::Everything, _) => true,
+            (_, Want::WholeDatabase(_) | Want::Everything) => true,
             (Want::AllKeys(_), Want::TaskIn(_, access)) | (Want::TaskIn(_, access), Want::AllKeys(_)) => {
                 access == Access::Write
             }
@@ -120,6 +138,19 @@ pub struct Holds {
     last_ticket: u64,
     woken: Vec<ClientId>,
     releases: u64,
+    /// Keys whose change others waited for who are not all served yet, and whether they are being served now.
+    served: HashMap<(u32, u64), Serving>,
+    /// Keys that have been noted and done with so far: see [`Want::Served`].
+    served_count: u64,
+}
+
+/// How far those are served who waited for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// They are, a few at a time.
+    Now,
+    /// What they need beside it is held by a task.
+    Later,
 }
 
 /// Those who hold a key: readers, or one who writes.
@@ -168,7 +199,7 @@ impl Holds {
     /// Whether no task runs and nobody waits, so that no request has to be looked at.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.running == 0 && self.waiting.is_empty()
+        self.running == 0 && self.waiting.is_empty() && self.served.is_empty()
     }
 
     /// Whether a request of `client` has to wait for this, which is one of the things that it wants.
@@ -243,7 +274,7 @@ impl Holds {
         keys.dedup_by_key(|&mut (hash, _)| hash);
         let db = db as u32;
         for &(hash, access) in &keys {
-            let free = !self.is_held_against(Want::Key { db, hash, access });
+            let free = !self.is_held_by_task(Want::Key { db, hash, access });
             assert!(free, "a task begins when its keys are free");
             let holders = self.keys.entry((db, hash)).or_insert(Holders::Readers(0));
             match (access, holders) {
@@ -280,7 +311,9 @@ impl Holds {
         let bulk = self.bulk.as_mut().expect("the bulk task asks");
         let (db, access) = (bulk.db, bulk.access);
         let others = self.keys.get(&(db, hash));
-        if others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write) {
+        let excluded = others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write);
+        // What is served later may wait for this task.
+        if excluded || self.served.get(&(db, hash)) == Some(&Serving::Now) {
             if let Some(client) = client {
                 self.wait_with(FIRST, client, Want::Key { db, hash, access });
             }
@@ -324,16 +357,82 @@ impl Holds {
             freed = Some(bulk.hashes);
         }
         self.wake(Place::Database(held.db));
+        self.wake(Place::Everything);
         freed
     }
 
     /// Whether a running task holds a key, for whatever access.
     pub fn is_held(&self, db: usize, hash: u64) -> bool {
-        self.running > 0 && self.is_held_against(Want::Key { db: db as u32, hash, access: Access::Write })
+        self.running > 0 && self.is_held_by_task(Want::Key { db: db as u32, hash, access: Access::Write })
     }
 
-    /// Whether a running task holds what a request wants, whoever else waits for it.
+    /// Whether something of a database, or of all of them, is waited for, so that requests which may become tasks have to be told
+    /// from others.
+    pub(crate) fn is_database_wanted(&self, db: u32) -> bool {
+        self.queues.contains_key(&Place::Database(db)) || self.queues.contains_key(&Place::Everything)
+    }
+
+    /// A key is held, but not against tasks that run, until those who waited for its change are [served](Holds::end_serving).
+    pub(crate) fn begin_serving(&mut self, key: (u32, u64), serving: Serving) {
+        if self.served.insert(key, serving) == Some(Serving::Now) && serving == Serving::Later {
+            // The bulk task may have it.
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+        }
+    }
+
+    /// Whether a key is held for those who are being served: for tests.
+    #[cfg(test)]
+    pub(crate) fn is_being_served(&self, key: (u32, u64)) -> bool {
+        self.served.get(&key) == Some(&Serving::Now)
+    }
+
+    /// Those who waited for a key are served, or wait on: whoever else wants it may try.
+    pub(crate) fn end_serving(&mut self, key: (u32, u64)) {
+        if self.served.remove(&key).is_some() {
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+            self.wake(Place::Database(key.0));
+            self.wake(Place::Everything);
+        }
+    }
+
+    /// So many of the keys that were noted are done with: whoever waits for that may try.
+    pub(crate) fn note_served(&mut self, count: u64) {
+        if self.served_count != count {
+            self.served_count = count;
+            self.wake(Place::Served);
+        }
+    }
+
+    /// Whether the client waits for others to be served, and has to go on waiting.
+    pub(crate) fn waits_until_served(&mut self, client: ClientId) -> bool {
+        let Some(Waiting { place: Place::Served, .. }) = self.waiting.get(&client) else { return false };
+        let queue = &self.queues[&Place::Served];
+        let own =
+            queue.iter().find(|waiter| waiter.client == client).expect("who waits stands in the queue of its place");
+        if self.is_held_against(own.want) {
+            self.waiting.get_mut(&client).expect("just seen").woken = false;
+            return true;
+        }
+        self.stop_waiting(client);
+        false
+    }
+
+    /// Whether a running task holds what a request wants, or those who are being served do, whoever else waits for it.
     pub(crate) fn is_held_against(&self, want: Want) -> bool {
+        let is_served = match want {
+            _ if self.served.is_empty() => false,
+            Want::Key { db, hash, .. } => self.served.contains_key(&(db, hash)),
+            Want::AllKeys(db) | Want::WholeDatabase(db) => self.served.keys().any(|key| key.0 == db),
+            Want::Everything => true,
+            Want::TaskIn(..) | Want::Task | Want::Bulk | Want::Served(_) => false,
+        };
+        is_served || self.is_held_by_task(want)
+    }
+
+    /// Whether a running task holds what a request wants.
+    pub(crate) fn is_held_by_task(&self, want: Want) -> bool {
         match want {
             Want::Key { db, hash, access } => {
                 let excludes = |other: Access| access.max(other) == Access::Write;
@@ -349,8 +448,10 @@ impl Holds {
             }
             Want::AllKeys(db) => self.databases.get(db as usize).is_some_and(|database| database.writing > 0),
             Want::WholeDatabase(db) => self.databases.get(db as usize).is_some_and(|database| database.running > 0),
-            Want::TaskIn(..) => false,
+            Want::Everything => self.running > 0,
+            Want::TaskIn(..) | Want::Task => false,
             Want::Bulk => self.bulk.is_some(),
+            Want::Served(count) => self.served_count < count,
         }
     }
 

@@ -230,6 +230,7 @@ impl Engine {
             memory_limit: settings.store_limit(),
             target_utilisation: settings.target_utilisation,
             hash_key: seed,
+            hash_mask: u64::MAX,
         });
         let mut random = SplitMix(seed[0] ^ seed[1].rotate_left(32));
         let databases = settings.databases as usize;

@@ -14,15 +14,19 @@
 //!
 //! 1. At each key the clients stand in a queue by ticket, a number in order of arrival. Who is run again in vain keeps its ticket.
 //! 2. A key is in `Awaited` as often as somebody stands in its queue.
-//! 3. A key that a long command holds is not ready before it is released.
+//! 3. A key that a long command holds is not ready before it is released. Nobody is passed: where the first of a queue needs
+//!    another key that is held, those behind it wait as well.
 //! 4. A parked client has no task, waits for no hold, and is not answered; after its answer it is none of the three until its
 //!    connection has taken note.
+//! 5. Serving goes on in steps. What it has not come to is held for those who wait, and who has changed it does nothing else before
+//!    they are served.
 //!
 //! Cost: O(keys log n) to park and to go; nothing while nobody is parked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
+use super::holds::{Serving, Want};
 use super::tasks::OwnedRequest;
 use super::{ClientId, Engine};
 use crate::keyspace::{KeyPlace, ValueType};
@@ -92,6 +96,8 @@ pub struct Parked {
     last_ticket: u64,
     /// Those who can be served are being served.
     serving: bool,
+    /// The key at which a step has stopped, and the ticket to go on with.
+    unfinished: Option<(KeyPlace, u64)>,
 }
 
 impl Parked {
@@ -121,19 +127,10 @@ impl Parked {
         let (&ticket, &(client, argument)) = self.queues.get(&key)?.range(ticket..).next()?;
         Some(Candidate { ticket, client, value_type: self.clients[&client].value_type, argument })
     }
-
-    /// A key is ready, but what a request needs is held: it is looked at again after the next release; there were
-    /// `releases`.
-    pub(crate) fn defer(&mut self, key: KeyPlace, releases: u64) {
-        if self.deferred.is_empty() {
-            self.deferred_since = releases;
-        }
-        if !self.deferred.contains(&key) {
-            self.deferred.push(key);
-        }
-    }
 }
 
+/// What waiting for a key takes: its place here, in its queue, and among those that are awaited, where it may be alone.
+const KEY_BYTES: usize = 512;
 /// Clients whose time is up and that a step of the job answers, some 0.5 us each.
 const TIMEOUTS_PER_STEP: usize = 128;
 
@@ -185,9 +182,13 @@ impl Engine {
         if let Some(deadline_us) = parked.deadline_us {
             self.parked.deadlines.insert((deadline_us, client));
         }
+        let bytes = parked.request.memory_bytes() + parked.keys.len() * KEY_BYTES;
         let before = self.parked.clients.insert(client, parked);
         assert!(before.is_none(), "a client has one request at a time");
-        self.client_mut(client).blocked = true;
+        self.buffer_bytes += bytes as u64;
+        let client = self.client_mut(client);
+        client.blocked = true;
+        client.parked_bytes = bytes;
     }
 
     /// Takes a request out of the queues, if the client is parked.
@@ -207,7 +208,9 @@ impl Engine {
         let now_us = self.now.monotonic_us;
         let client = self.client_mut(client);
         client.blocked = false;
+        let bytes = std::mem::take(&mut client.parked_bytes);
         client.last_interaction_us = now_us;
+        self.buffer_bytes -= bytes as u64;
         Some(parked)
     }
 
@@ -293,6 +296,7 @@ impl Engine {
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.keyspace.awaited.has_ready()
+            || self.parked.unfinished.is_some()
             || !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases()
     }
 
@@ -301,16 +305,81 @@ impl Engine {
         !std::mem::replace(&mut self.parked.serving, true)
     }
 
-    /// The next key that is ready; `None`: there is none, and serving has ended.
-    pub(crate) fn next_ready(&mut self) -> Option<KeyPlace> {
+    /// The next key that is ready, and the ticket to go on with.
+    pub(crate) fn next_ready(&mut self) -> Option<(KeyPlace, u64)> {
         if !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases() {
             for key in std::mem::take(&mut self.parked.deferred) {
-                self.keyspace.awaited.note(key);
+                if !self.keyspace.awaited.note(key) {
+                    self.holds.end_serving(key);
+                }
             }
         }
-        let next = self.keyspace.awaited.take_ready();
-        self.parked.serving = next.is_some();
-        next
+        self.parked.unfinished.take().or_else(|| Some((self.keyspace.awaited.take_ready()?, 0)))
+    }
+
+    /// Those who waited for a key that was ready are served, or wait on.
+    pub(crate) fn key_is_served(&mut self, key: KeyPlace) {
+        // Unless it has changed again meanwhile: then its turn comes once more.
+        if !self.keyspace.awaited.is_ready(key) {
+            self.holds.end_serving(key);
+        }
+    }
+
+    /// A key is ready, but what the first request needs is held: it is looked at again after the next release, and held for it until
+    /// then.
+    pub(crate) fn serve_after_release(&mut self, key: KeyPlace) {
+        self.holds.begin_serving(key, Serving::Later);
+        if self.parked.deferred.is_empty() {
+            self.parked.deferred_since = self.holds.releases();
+        }
+        if !self.parked.deferred.contains(&key) {
+            self.parked.deferred.push(key);
+        }
+    }
+
+    /// The step is over in the middle of a key's queue.
+    pub(crate) fn serve_on(&mut self, key: KeyPlace, ticket: u64) {
+        self.holds.begin_serving(key, Serving::Now);
+        self.parked.unfinished = Some((key, ticket));
+    }
+
+    /// A step of serving is over. What is left is held for those who are to be served; whether something is.
+    pub(crate) fn end_serving(&mut self) -> bool {
+        self.parked.serving = false;
+        let is_left = self.has_ready();
+        if is_left {
+            self.hold_ready();
+        }
+        let unfinished = u64::from(self.parked.unfinished.is_some());
+        self.holds.note_served(self.keyspace.awaited.taken() - unfinished);
+        is_left
+    }
+
+    /// Whether a step has left something to serve. A change that comes meanwhile is served in its turn.
+    #[inline]
+    pub(crate) fn is_serving(&self) -> bool {
+        self.parked.unfinished.is_some() || self.keyspace.awaited.has_old()
+    }
+
+    /// Whether this is a request that is being served.
+    #[inline]
+    pub(crate) fn is_nested(&self) -> bool {
+        self.parked.serving
+    }
+
+    /// Keys that have become ready and are not served at once are held for those who wait for them.
+    pub(crate) fn hold_ready(&mut self) {
+        for key in self.keyspace.awaited.take_news() {
+            self.holds.begin_serving(key, Serving::Now);
+        }
+    }
+
+    /// The client has changed what others wait for, and goes on once they are served.
+    pub(crate) fn wait_until_served(&mut self, client: ClientId) {
+        let want = Want::Served(self.keyspace.awaited.noted());
+        if !self.has_task(client) && self.holds.is_held_against(want) {
+            self.holds.wait(client, want);
+        }
     }
 
     /// Panics when the books do not agree: for tests.
@@ -329,6 +398,11 @@ impl Engine {
                 assert_eq!(parked.queues[key][&request.ticket], (id, *argument));
             }
         }
-        assert!(!parked.serving && !self.has_ready(), "nobody sleeps in front of a key that is ready");
+        assert!(!parked.serving, "serving does not stop in its middle");
+        if let Some((key, _)) = parked.unfinished {
+            assert!(self.holds.is_being_served(key));
+        } else {
+            assert!(!self.has_ready(), "nobody sleeps in front of a key that is ready");
+        }
     }
 }

@@ -36,6 +36,12 @@ pub trait Sliced: Debug {
     /// The command's; it has ended then.
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError>;
 
+    /// Bytes of memory that it may still take for what it changes where others would see it. It has asked for room before the
+    /// first change, and no other writer gets what is left of that between its slices.
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Called once when it has ended, done or not, for what it has registered elsewhere or must not free at once.
     fn end(&mut self, engine: &mut Engine) {
         let _ = engine;
@@ -79,6 +85,8 @@ pub struct Slice<'a> {
     pub reply: &'a mut Reply,
     /// Who asked; `None`: it has gone.
     client: Option<ClientId>,
+    /// Others may look at the keys that it takes, and find that one has expired.
+    shares: bool,
 }
 
 impl Slice<'_> {
@@ -91,7 +99,11 @@ impl Slice<'_> {
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
         let hash = self.engine.keyspace.store.key(key).hash();
-        self.engine.holds.take_in_bulk(self.client, hash)
+        let is_taken = self.engine.holds.take_in_bulk(self.client, hash);
+        if is_taken && self.shares {
+            self.engine.keyspace.keep_in_bulk(self.db, hash);
+        }
+        is_taken
     }
 }
 
@@ -110,6 +122,8 @@ struct Task {
     reply_bytes: usize,
     /// The keys that are kept for it: who shares one and finds it expired does not remove it.
     kept: Vec<u64>,
+    /// What the store keeps free for it between its slices.
+    promised: u64,
 }
 
 /// A request that is its own owner.
@@ -134,6 +148,11 @@ impl OwnedRequest {
         }
         batch.end_request();
         OwnedRequest { bytes, batch, index: 0 }
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.batch.memory_bytes()
     }
 
     /// Its arguments.
@@ -194,8 +213,8 @@ impl Engine {
             }
             Holding::AsItGoes(access) => Some(self.holds.begin_bulk(db, access)),
         };
-        let before =
-            self.tasks.of_clients.insert(client, Task { sliced, db, held, writes, as_of, kept, reply_bytes: 0 });
+        let task = Task { sliced, db, held, writes, as_of, kept, promised: 0, reply_bytes: 0 };
+        let before = self.tasks.of_clients.insert(client, task);
         assert!(before.is_none(), "a client has one command at a time");
     }
 
@@ -228,19 +247,28 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
+        self.keyspace.store.redeem(std::mem::take(&mut task.promised));
         self.keyspace.look_as_of(task.as_of);
-        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client });
+        let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
+        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, shares });
         self.keyspace.look_as_of(None);
+        self.keyspace.store.end_grant();
+        let room = task.sliced.room();
+        if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
+            task.promised = self.keyspace.store.promise(room);
+        }
         outcome
     }
 
     fn end_task(&mut self, mut task: Task) {
+        self.keyspace.store.take_back(task.promised);
         task.sliced.end(self);
         task.kept.iter().for_each(|&hash| self.keyspace.let_go_of(task.db, hash));
         if let Some(held) = task.held
             && let Some(hashes) = self.holds.release(held)
         {
             self.garbage.add(hashes);
+            self.garbage.add(self.keyspace.let_go_of_bulk());
         }
     }
 

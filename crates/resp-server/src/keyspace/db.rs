@@ -46,11 +46,6 @@ pub(super) struct Place {
     pub(super) head: Head,
 }
 
-/// A key that stays for a long command.
-#[derive(Debug)]
-#[must_use = "what is kept is to be let go"]
-pub struct Kept(pub(super) (usize, u64));
-
 /// What happens to a key's time to live when its value is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
@@ -134,9 +129,10 @@ impl Found<'_> {
 }
 
 impl Db<'_> {
-    /// The time of the current batch.
+    /// The time of the current batch; for a long command, that at which it began.
+    #[inline]
     pub fn now(&self) -> Millis {
-        self.keyspace.now
+        self.keyspace.as_of.unwrap_or(self.keyspace.now)
     }
 
     /// The longest string that a command may build, in bytes.
@@ -205,14 +201,6 @@ impl Db<'_> {
             self.keyspace.stats.keyspace_misses += 1;
         }
         found
-    }
-
-    /// Keeps the value of a key that a long command holds until [`Keyspace::let_go`]: if it expires meanwhile, nobody sees
-    /// it but [`find_held`](Db::find_held), and it is not removed.
-    pub fn keep(&mut self, key: &[u8]) -> Kept {
-        let hash = self.keyspace.store.key(key).hash();
-        self.keyspace.keep(self.index, hash);
-        Kept((self.index, hash))
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
@@ -377,7 +365,7 @@ impl Db<'_> {
 
     /// Whether memory for `bytes` more is left under the limit, as far as can be told before it is tried. O(1).
     pub fn has_room(&self, bytes: u64) -> bool {
-        bytes <= self.keyspace.store.room_bytes()
+        self.keyspace.store.has_room(bytes)
     }
 
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
@@ -430,7 +418,7 @@ impl Db<'_> {
         let (location, entry) = self.keyspace.store.find_entry(map, key)?;
         let head = Head::decode(&entry);
         match head.expires {
-            Some(at) if is_past(at, self.keyspace.as_of.unwrap_or(self.keyspace.now)) => {
+            Some(at) if is_past(at, self.now()) => {
                 if self.keyspace.is_kept(self.index, key.hash()) {
                     return None;
                 }

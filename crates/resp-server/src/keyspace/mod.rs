@@ -38,9 +38,9 @@ use crate::types::Limits;
 
 pub use crate::types::Millis;
 pub use awaited::{Awaited, KeyPlace};
+pub use collections::View;
 use collections::{Discarded, Table};
-pub use collections::{Reader, ReaderOfOne, View};
-pub use db::{Db, Found, Kept, Ttl};
+pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub use string::{Edit, Graft, Snapshot};
@@ -48,6 +48,7 @@ pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
 
 use crate::types::wheel::Wheel;
+use hashes::Hashes;
 use value::{Apart, Head};
 use walk::Walk;
 
@@ -91,6 +92,8 @@ pub struct Keyspace {
     discarded: Discarded,
     /// Databases and hashes of keys that long commands keep, few or none.
     kept: HashMap<(usize, u64), u32>,
+    /// Those of the one command that keeps very many, and the number of its database.
+    kept_in_bulk: (usize, Hashes),
     /// When keys are looked up as of an earlier time.
     as_of: Option<Millis>,
 }
@@ -165,6 +168,7 @@ impl Keyspace {
             walks: Vec::new(),
             walks_begun: 0,
             kept: HashMap::new(),
+            kept_in_bulk: (0, Hashes::default()),
             as_of: None,
             discarded: Discarded::default(),
         }
@@ -221,6 +225,12 @@ impl Keyspace {
     #[inline]
     pub(crate) fn map(&self, index: usize) -> MapId {
         self.databases[index].map
+    }
+
+    /// Whether the value of a key does not lie in its entry, because it is long.
+    pub(crate) fn is_apart(&self, index: usize, key: &[u8]) -> bool {
+        let entry = self.store.get(self.databases[index].map, key);
+        entry.is_some_and(|entry| Head::decode(&entry).apart.is_some())
     }
 
     /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
@@ -315,14 +325,8 @@ impl Keyspace {
         }
     }
 
-    /// Lets a key go that was [kept](Db::keep).
-    pub fn let_go(&mut self, kept: Kept) {
-        let (index, hash) = kept.0;
-        self.let_go_of(index, hash);
-    }
-
-    /// Keeps keys by their hash: what expires meanwhile is not there for who looks for it, and is not removed. Once more for each
-    /// time; [`let_go_of`](Keyspace::let_go_of) ends it.
+    /// Keeps a key, known by its hash, for a long command that holds it: if it expires meanwhile, it is not there for who looks for
+    /// it now, but is not removed either. Once more for each time; [`let_go_of`](Keyspace::let_go_of) ends it.
     pub(crate) fn keep(&mut self, index: usize, hash: u64) {
         *self.kept.entry((index, hash)).or_default() += 1;
     }
@@ -336,9 +340,21 @@ impl Keyspace {
         }
     }
 
+    /// [Keeps](Keyspace::keep) another key of the one command that keeps very many.
+    pub(crate) fn keep_in_bulk(&mut self, index: usize, hash: u64) {
+        self.kept_in_bulk.0 = index;
+        self.kept_in_bulk.1.insert(hash);
+    }
+
+    /// That command has ended; what is to be freed in steps.
+    pub(crate) fn let_go_of_bulk(&mut self) -> Hashes {
+        std::mem::take(&mut self.kept_in_bulk.1)
+    }
+
     #[inline]
     fn is_kept(&self, index: usize, hash: u64) -> bool {
-        !self.kept.is_empty() && self.kept.contains_key(&(index, hash))
+        let (bulk_index, bulk) = &self.kept_in_bulk;
+        !self.kept.is_empty() && self.kept.contains_key(&(index, hash)) || *bulk_index == index && bulk.contains(hash)
     }
 
     /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now.

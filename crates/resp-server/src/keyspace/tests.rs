@@ -9,7 +9,7 @@ use crate::proto::CommandError;
 
 /// A small store that may hold `memory_limit` bytes.
 pub(crate) fn store(memory_limit: u64) -> Store {
-    Store::new(Options { p: 0.0, memory_limit, target_utilisation: 0.8, hash_key: [1, 2] })
+    Store::new(Options { p: 0.0, memory_limit, target_utilisation: 0.8, hash_key: [1, 2], ..Options::default() })
 }
 
 /// Two databases at time 1,000,000.

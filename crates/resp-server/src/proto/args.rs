@@ -134,6 +134,11 @@ impl Batch {
         self.apart.push(Apart::new(index, value.len(), Some(value)));
     }
 
+    /// Bytes of memory that its lists take, about: not what it was parsed from, nor what stands apart.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>() + self.ends.capacity() * size_of::<u32>()
+    }
+
     /// How many complete requests there are.
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -69,8 +69,6 @@ const TURN_US: u64 = 50;
 const WRITE_MAX: usize = 64 * 1024;
 /// Segments of one write.
 const WRITE_SEGMENTS: usize = 64;
-/// Bytes of replies that wait before they become a segment.
-const SEGMENT: usize = 64 * 1024;
 /// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
 /// before it reads any reply stands still at this point, so it is large.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
@@ -283,7 +281,8 @@ impl Connection {
             let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
             let (count, _) = self.reply.io_slices(&mut slices, *room);
             let Poll::Ready(sent) = self.stream.poll_write_slices(cx, &slices[..count]) else {
-                self.reply.seal(SEGMENT);
+                let memory = self.reply.settle();
+                self.take_back(memory);
                 return Poll::Pending;
             };
             let sent = sent?;
@@ -296,11 +295,17 @@ impl Connection {
         }
         if self.reply.is_empty() {
             let memory = self.reply.reclaim();
-            if memory.capacity() <= REPLY_MEMORY_MAX {
-                self.shared.desk.borrow_mut().reply_memory = memory;
-            }
+            self.take_back(memory);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes back what was lent to a reply, for whoever is next.
+    fn take_back(&self, memory: Vec<u8>) {
+        let reply_memory = &mut self.shared.desk.borrow_mut().reply_memory;
+        if (reply_memory.capacity()..=REPLY_MEMORY_MAX).contains(&memory.capacity()) {
+            *reply_memory = memory;
+        }
     }
 
     /// Reads once and works on what there is then. Whether the read filled its room, so that more may be there.

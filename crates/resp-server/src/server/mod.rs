@@ -104,7 +104,8 @@ impl Shared {
     /// Wakes the connections whose client may go on, in order, and the jobs if one of them is due before they meant to look.
     /// After whatever may have ended a long command, or answered or parked a request.
     fn wake(&self, engine: &mut Engine) {
-        if engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get()) {
+        let is_due = engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get());
+        if is_due || engine.has_ready() {
             self.rest_ends.notify_one();
         }
         if engine.clients.has_killed() {

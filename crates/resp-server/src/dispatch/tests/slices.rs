@@ -22,6 +22,8 @@ mod hashes;
 mod lists;
 /// Requests that wait for a key.
 mod parked;
+/// Long commands under a memory limit.
+mod room;
 /// Long commands on sets.
 mod sets;
 /// SORT of many elements.
@@ -117,6 +119,7 @@ impl Clients {
     fn settle(&mut self) -> HashMap<ClientId, String> {
         let mut replies = HashMap::new();
         for _ in 0..100_000 {
+            crate::dispatch::serve_parked(&mut self.engine);
             let mut clients: Vec<ClientId> = self.under_way.keys().copied().collect();
             clients.sort();
             if clients.is_empty() {
