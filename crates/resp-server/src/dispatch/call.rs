@@ -7,9 +7,10 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
+use super::muted;
 use super::news;
 use super::parked::serve;
-use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
 use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
@@ -35,7 +36,8 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
-    /// It waits for a key (see [`crate::engine::parked`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]):
+    /// call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
     /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
     Park,
 }
@@ -104,7 +106,9 @@ pub fn execute(
     let turn_ends_ns = engine.turn_ends_ns();
     let reply_bytes_before = reply.len();
     let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
-    let mut look_at = LOOK;
+    let look = LOOK.min(engine.settings().large_bytes());
+    // What stands apart of the first request is no work, and large.
+    let mut look_at = if from == 0 && batch.has_apart() { 0 } else { look };
     let mut request_bytes = 0;
     let mut request_work = 0;
     let mut at = from;
@@ -114,18 +118,21 @@ pub fn execute(
         if let Some(beginning) = engine.take_beginning(client) {
             reply.append(beginning);
         }
-        pause = turn.slice(engine, &batch.args(at, bytes), reply);
+        pause = turn.go_on(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
-        turn.closed = gates::closed(engine, engine.clients.at(slot));
+        turn.look_at_gates(engine);
     } else if engine.take_answered(client) {
         at += 1;
+        muted::end(engine, slot);
+        turn.look_at_gates(engine);
     }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
     while at < end && !close && pause.is_none() && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+        let replied = reply.len();
         if let Some(lookahead) = &mut lookahead {
             lookahead.advance(&engine.keyspace, at);
         }
@@ -146,6 +153,7 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
+        let is_done = pause.is_none();
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
@@ -154,9 +162,12 @@ pub fn execute(
             break;
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at && at < end {
-            look_at = work + LOOK;
-            if (engine.host.clock_ns)() >= turn_ends_ns {
+        if work >= look_at {
+            look_at = work + look;
+            if is_done {
+                turn.note_large(engine, &args, reply.len().saturating_sub(replied));
+            }
+            if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
                 break;
             }
         }
@@ -263,12 +274,33 @@ impl Turn {
         {
             return self.call(engine, command, args, reply);
         }
-        self.ask_gates(engine, resolved, args, reply)
+        self.with_care(engine, resolved, args, reply)
+    }
+
+    /// What a request names.
+    pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
+        self.lookup.resolve(args)
+    }
+
+    /// Where the client sits.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Learns anew which gates are closed for the client.
+    pub(super) fn look_at_gates(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
 
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
-    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
+    pub(super) fn ask_gates(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let next = self.ask_each_gate(engine, resolved, args, reply);
         if engine.tracking.clients() > 0 && !args.is(0, "client") && !matches!(next, Next::Pause(Pause::Wait)) {
             engine.end_caching(self.client);
@@ -305,6 +337,11 @@ impl Turn {
                 engine.holds.stop_waiting(self.client);
                 answer_error(engine, &CommandError::OutOfMemory, reply);
                 Next::Done
+            }
+            (None, Resolved::Found(command)) if engine.is_paused(may_write(command.spec)) => {
+                engine.holds.stop_waiting(self.client);
+                engine.postpone(self.client);
+                Next::Pause(Pause::Park)
             }
             (None, Resolved::Found(command)) => {
                 let db = engine.clients.at(self.slot).db;
@@ -393,6 +430,22 @@ impl Turn {
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
         self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+    }
+
+    /// Gives the client's task its next slice.
+    #[cold]
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+        let slice = |turn: &mut Turn, engine: &mut Engine, reply: &mut Reply| {
+            turn.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+        };
+        match self.unless_muted(engine, reply, slice) {
+            Next::Pause(pause) => Some(pause),
+            _ => {
+                let reply_bytes = engine.task_reply_bytes();
+                self.note_large(engine, args, reply_bytes);
+                None
+            }
+        }
     }
 
     /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
@@ -493,6 +546,11 @@ fn answer_error(engine: &mut Engine, error: &CommandError, reply: &mut Reply) {
     let text = error.text();
     engine.stats.count_error(&text);
     reply.error(&text);
+}
+
+/// Whether a command stops in a pause of writes.
+fn may_write(spec: &CommandSpec) -> bool {
+    spec.is(Flag::Write) || spec.is(Flag::MayReplicate)
 }
 
 /// The first words of HTTP's lines that a browser can be made to send.

@@ -5,6 +5,19 @@ use super::tracking::Tracking;
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
 
+/// Which of its replies a client wants: CLIENT REPLY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    All,
+    /// Not that to its next request.
+    SkipNext,
+    /// Not that to the present request.
+    SkipThis,
+    /// None.
+    None,
+}
+
 /// A connected client. Its sockets and buffers are the event loop's; here is what commands can see and change.
 #[derive(Debug)]
 pub struct Client {
@@ -34,6 +47,10 @@ pub struct Client {
     pub closing: bool,
     /// What others write to it; none for most clients.
     pub push: Option<Box<Push>>,
+    /// It was killed: nothing more is carried out for it, and its connection ends as soon as it may.
+    pub killed: bool,
+    /// Which of its replies it wants.
+    pub replies: Replies,
     /// The full name of the command that it sent last (`client|list`), its current one included.
     pub last_command: Option<&'static str>,
     /// When it came, on the monotonic clock, in microseconds.
@@ -45,6 +62,9 @@ pub struct Client {
     /// Bytes in its query buffer.
     pub query_buffer_bytes: usize,
     /// Bytes of replies that wait to be sent, those of values that are sent by reference left out.
+    /// Bytes of a large value that it is sending, on pages that are the store's.
+    pub upload_bytes: usize,
+    /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub waiting_bytes: usize,
@@ -97,11 +117,14 @@ impl Client {
             blocked: false,
             closing: false,
             push: None,
+            killed: false,
+            replies: Replies::All,
             last_command: None,
             connected_us: now.monotonic_us,
             last_interaction_us: now.monotonic_us,
             args_bytes: 0,
             query_buffer_bytes: 0,
+            upload_bytes: 0,
             reply_bytes: 0,
             waiting_bytes: 0,
             waiting_segments: 0,
@@ -120,6 +143,15 @@ impl Client {
         self.name.clear();
         self.no_evict = false;
         self.no_touch = false;
+        if self.replies != Replies::SkipThis {
+            self.replies = Replies::All;
+        }
+    }
+
+    /// Whether a reply that is written now is not sent.
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        self.replies != Replies::All
     }
 
     /// Bytes of memory that it takes, buffers included.
@@ -131,6 +163,7 @@ impl Client {
             + self.lib_name.len()
             + self.lib_ver.len()
             + self.query_buffer_bytes
+            + self.upload_bytes
             + self.reply_bytes
             + self.parked_bytes
     }

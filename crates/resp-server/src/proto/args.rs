@@ -111,6 +111,11 @@ impl Batch {
         self.ends.shrink_to(KEEP_SPANS);
     }
 
+    /// Whether the first request has arguments that stand apart.
+    pub fn has_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
     /// Gives up what stands apart and was not taken.
     pub fn drop_apart(&mut self) {
         if !self.apart.is_empty() {
@@ -296,6 +301,11 @@ impl<'a> Args<'a> {
             (Some(first), Some(last)) => (last.start as usize + last.len as usize).saturating_sub(first.start as usize),
             _ => 0,
         }
+    }
+
+    /// Bytes of arguments that stand apart. O(their number), nearly always none.
+    pub fn bytes_apart(&self) -> u64 {
+        self.apart.iter().map(|apart| apart.len).sum()
     }
 
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).
