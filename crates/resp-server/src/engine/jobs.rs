@@ -119,14 +119,14 @@ impl Engine {
     }
 
     fn expiry_in_debt(&self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.pubsub.is_behind() {
             return false;
         }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.pubsub.is_behind() {
             return false;
         }
         let holds = &self.holds;
