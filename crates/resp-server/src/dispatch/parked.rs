@@ -12,8 +12,8 @@ use crate::engine::{ClientId, Engine};
 use crate::keyspace::KeyPlace;
 use crate::proto::Reply;
 
-/// What a step of serving may cost: some 100 us.
-const STEP: usize = 256;
+/// What a step of serving may cost: some 50 us.
+const STEP: usize = 128;
 /// What running a request again costs.
 const RUN: usize = 4;
 
