@@ -265,7 +265,7 @@ const RESET: CommandSpec = CommandSpec {
 };
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    if context.engine.unsubscribe_some(context.client) {
+    if ends_some(context.engine, context.client) {
         return Ok(Flow::Sliced(Box::new(Resetting(context.client))));
     }
     reset_now(context.engine, context.client, reply);
@@ -274,7 +274,6 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
 
 fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
     engine.leave_monitors(id);
-    engine.stop_tracking(id);
     let authenticated = engine.settings().requirepass.is_empty();
     let client = engine.client_mut(id);
     client.reset(authenticated);
@@ -282,7 +281,12 @@ fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
     reply.simple("RESET");
 }
 
-/// RESET of a client with many subscriptions.
+/// Ends some of what a client is sent; whether there is more.
+fn ends_some(engine: &mut Engine, client: ClientId) -> bool {
+    engine.unsubscribe_some(client) || engine.stop_tracking(client)
+}
+
+/// RESET of a client with many subscriptions, or prefixes.
 #[derive(Debug)]
 struct Resetting(ClientId);
 
@@ -292,7 +296,7 @@ impl Sliced for Resetting {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        if slice.engine.unsubscribe_some(self.0) {
+        if ends_some(slice.engine, self.0) {
             return Ok(Progress::More);
         }
         reset_now(slice.engine, self.0, slice.reply);

@@ -94,6 +94,7 @@ pub fn execute(
     if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
         return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Wait) };
     }
+    let deliveries_before = engine.deliveries();
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
     let slot = turn.slot;
@@ -177,6 +178,9 @@ pub fn execute(
     engine.clients.at_mut(slot).args_bytes = 0;
     if engine.tracking.has_changed() {
         engine.tell_broadcasts();
+    }
+    if !engine.pubsub.is_idle() {
+        engine.note_deliveries(client, deliveries_before);
     }
     let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
     Executed { requests: at - from, close, cut, pause }

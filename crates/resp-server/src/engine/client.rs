@@ -89,6 +89,8 @@ pub struct Push {
     pub is_monitor: bool,
     /// Its next request waits until this [delivery](super::pubsub) has reached all.
     pub behind: Option<u64>,
+    /// It has made messages while very many were under way, and helps before it makes more.
+    pub makes_more: bool,
     /// It is over the soft limit of its class, and closed at this time on the monotonic clock.
     pub over_until_us: Option<u64>,
 }

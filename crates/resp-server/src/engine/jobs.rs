@@ -127,14 +127,14 @@ impl Engine {
     }
 
     fn expiry_in_debt(&self) -> bool {
-        if self.expiry.stopped || self.is_paused(true) {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
-        if self.expiry.stopped || self.is_paused(true) {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         let holds = &self.holds;

@@ -388,7 +388,7 @@ impl Engine {
         if self.clients.get(client).is_some_and(|client| client.push.is_some()) {
             self.leave_pubsub(client);
             self.leave_monitors(client);
-            self.stop_tracking(client);
+            self.leave_tracking(client);
         }
         self.forget_output(client);
         if let Some(client) = self.clients.slot(client).map(|slot| self.clients.at(slot)) {
