@@ -540,3 +540,173 @@ fn a_connection_that_keeps_values_is_told_of_their_changes_while_it_is_idle() {
     other.write_all(b"SET k v\r\n").unwrap();
     expect(&mut client, b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
 }
+
+/// A request and its reply.
+#[track_caller]
+fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
+    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    expect(stream, reply.as_bytes());
+}
+
+/// The number that a client's connection has.
+fn id_of(stream: &mut (impl Read + Write)) -> String {
+    stream.write_all(b"CLIENT ID\r\n").unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        line.push(byte[0]);
+    }
+    String::from_utf8_lossy(&line[1..]).trim().to_owned()
+}
+
+/// What INFO tells in a field.
+fn info(stream: &mut (impl Read + Write), field: &str) -> String {
+    stream.write_all(b"INFO everything\r\nECHO the-end\r\n").unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"the-end\r\n") {
+        let mut some = [0; 4096];
+        let count = stream.read(&mut some).unwrap();
+        text.extend_from_slice(&some[..count]);
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("there is no {field}")).to_owned()
+}
+
+/// What INFO tells in a field comes to this.
+#[track_caller]
+fn await_info(stream: &mut (impl Read + Write), field: &str, value: &str) {
+    for _ in 0..500 {
+        if info(stream, field) == value {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{field} is {} and not {value}", info(stream, field));
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_whatever_it_is_in_the_middle_of() {
+    let server = TestServer::start();
+    let mut admin = server.connect();
+    let requests: [&[u8]; 6] = [
+        // Nothing, half a request, half a large value, a wait for a key, a pause, replies that it does not take.
+        b"",
+        b"*2\r\n$3\r\nGET\r\n$10\r\nabc",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10000000\r\nabc",
+        b"BLPOP l 0\r\n",
+        b"SET paused 1\r\n",
+        b"GET large\r\n",
+    ];
+    ask(&mut admin, "SETRANGE large 60000000 x", ":60000001\r\n");
+    ask(&mut admin, "CLIENT PAUSE 100000 WRITE", "+OK\r\n");
+    let mut clients: Vec<UnixStream> = Vec::new();
+    for request in requests {
+        let mut client = server.connect();
+        ask(&mut client, "PING", "+PONG\r\n");
+        client.write_all(request).unwrap();
+        clients.push(client);
+    }
+    // BLPOP and SET wait for the end of the pause, as both may write.
+    await_info(&mut admin, "blocked_clients", "2");
+    let before: usize = info(&mut admin, "connected_clients").parse().unwrap();
+    assert_eq!(before, requests.len() + 1);
+    ask(&mut admin, "CLIENT KILL TYPE normal", ":6\r\n");
+    ask(&mut admin, "CLIENT UNPAUSE", "+OK\r\n");
+    for (client, request) in clients.iter_mut().zip(requests) {
+        let mut got = Vec::new();
+        let _ = client.read_to_end(&mut got);
+        assert!(got.is_empty() || request.starts_with(b"GET"), "{}", got.escape_ascii());
+    }
+    assert_eq!(info(&mut admin, "connected_clients"), "1");
+    await_info(&mut admin, "blocked_clients", "0");
+    await_info(&mut admin, "chunkbuf_blob_references", "0");
+    ask(&mut admin, "EXISTS k paused", ":0\r\n");
+    ask(&mut admin, "RPUSH l a", ":1\r\n");
+    ask(&mut admin, "LLEN l", ":1\r\n");
+}
+
+#[test]
+fn many_are_killed_in_the_middle_of_their_pipelines() {
+    let server = TestServer::start();
+    let mut admin = server.connect();
+    let mut clients: Vec<UnixStream> = (0..300).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write_all(&b"INCR n\r\n".repeat(50)).unwrap();
+    }
+    for client in &mut clients {
+        expect(client, b":");
+    }
+    ask(&mut admin, "CLIENT KILL TYPE normal", ":300\r\n");
+    for client in &mut clients {
+        let _ = client.read_to_end(&mut Vec::new());
+    }
+    await_info(&mut admin, "connected_clients", "1");
+    let mut own = server.connect();
+    let id = id_of(&mut own);
+    own.write_all(format!("CLIENT KILL ID {id} SKIPME no\r\nPING\r\n").as_bytes()).unwrap();
+    expect_end(&mut own, b":1\r\n");
+}
+
+#[test]
+fn a_pause_ends_by_itself_and_others_go_on_meanwhile() {
+    let server = TestServer::start();
+    let (mut admin, mut writer, mut reader) = (server.connect(), server.connect(), server.connect());
+    ask(&mut admin, "CLIENT PAUSE 200 WRITE", "+OK\r\n");
+    let begun = std::time::Instant::now();
+    writer.write_all(b"GET k\r\nSET k v\r\nGET k\r\n").unwrap();
+    expect(&mut writer, b"$-1\r\n");
+    ask(&mut reader, "GET k", "$-1\r\n");
+    expect(&mut writer, b"+OK\r\n$1\r\nv\r\n");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(190) && took < Duration::from_secs(5), "{took:?}");
+    // One that leaves in the middle of a pause has nothing done.
+    ask(&mut admin, "CLIENT PAUSE 100000 WRITE", "+OK\r\n");
+    writer.write_all(b"SET gone 1\r\n").unwrap();
+    await_info(&mut admin, "blocked_clients", "1");
+    drop(writer);
+    await_info(&mut admin, "blocked_clients", "0");
+    ask(&mut admin, "CLIENT UNPAUSE", "+OK\r\n");
+    ask(&mut admin, "EXISTS gone", ":0\r\n");
+}
+
+#[test]
+fn a_client_that_sends_too_long_a_request_is_closed() {
+    let server = TestServer::start_with(|settings| settings.client_query_buffer_limit = MIB as u64);
+    let mut admin = server.connect();
+    // An argument among others, and one that is received apart.
+    for head in ["*2\r\n$4\r\nECHO\r\n$9000000\r\n", "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000000\r\n", "*1000000\r\n"] {
+        let mut client = server.connect();
+        client.write_all(head.as_bytes()).unwrap();
+        let piece = if head.starts_with("*1000000") { b"$1000\r\n".to_vec() } else { Vec::new() };
+        let piece = [piece, vec![b'x'; 1000], b"\r\n".to_vec()].concat();
+        let sent = (0..9000).take_while(|_| client.write_all(&piece).is_ok()).count();
+        assert!(sent < 9000, "{head:?}");
+    }
+    await_info(&mut admin, "client_query_buffer_limit_disconnections", "3");
+    let mut client = server.connect();
+    let (request, reply) = echo(&vec![b'x'; MIB / 2]);
+    client.write_all(&request).unwrap();
+    expect(&mut client, &reply);
+}
+
+#[test]
+fn the_largest_client_is_closed_when_all_take_too_much() {
+    let server = TestServer::start_with(|settings| settings.maxmemory_clients = 3 * MIB as i64);
+    let (mut admin, mut spared) = (server.connect(), server.connect());
+    ask(&mut admin, "CLIENT NO-EVICT ON", "+OK\r\n");
+    ask(&mut spared, "CLIENT NO-EVICT ON", "+OK\r\n");
+    let half_a_request = |bytes: usize| [b"*2\r\n$4\r\nECHO\r\n$9000000\r\n", &vec![b'x'; bytes][..]].concat();
+    let mut small = server.connect();
+    small.write_all(&half_a_request(MIB)).unwrap();
+    let mut large = server.connect();
+    // It may be closed before it has sent all.
+    let _ = large.write_all(&half_a_request(5 * MIB / 2));
+    await_info(&mut admin, "evicted_clients", "1");
+    let _ = large.read_to_end(&mut Vec::new());
+    spared.write_all(&half_a_request(5 * MIB / 2)).unwrap();
+    await_info(&mut admin, "evicted_clients", "2");
+    let _ = small.read_to_end(&mut Vec::new());
+    await_info(&mut admin, "connected_clients", "2");
+}

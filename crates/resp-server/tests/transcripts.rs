@@ -71,6 +71,7 @@ impl Server {
     }
 
     fn send(&mut self, connection: &str, bytes: &[u8]) -> Result<(), String> {
+        self.go_on(connection);
         let client = self.clients.get_mut(connection).unwrap();
         let (mut bytes, mut batch) = (bytes.to_vec(), Batch::new());
         let limits = self.engine.limits(client.id);
@@ -105,8 +106,12 @@ impl Server {
                 self.engine.disconnect(client.id);
             }
             if pause != Some(Pause::Slice) {
-                return;
+                break;
             }
+        }
+        for killed in self.engine.take_killed(usize::MAX) {
+            self.clients.retain(|_, client| client.id != killed);
+            self.engine.disconnect(killed);
         }
     }
 

@@ -1,12 +1,12 @@
 //! Commands of the connection itself: who the client is, how it is spoken to, which database it uses.
 
+use super::client_control::{CLIENT_KILL, CLIENT_PAUSE, CLIENT_REPLY, CLIENT_UNPAUSE, ClientType};
 use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help, tracking,
 };
 use crate::engine::client::is_plain;
 use crate::engine::parked::Unblock;
-use crate::engine::settings::ClientClass;
 use crate::engine::tasks::Holding;
 use crate::engine::{ClientId, Engine, Progress, REDIS_VERSION, Slice, Sliced};
 use crate::keyspace::Db;
@@ -213,7 +213,9 @@ fn auth(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcom
 /// There is one user, `default`; without a password any will do.
 fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let required = &context.engine.settings().requirepass;
-    if user != b"default" || !(required.is_empty() || required.matches(password)) {
+    let admitted = user == b"default" && (required.is_empty() || required.matches(password));
+    if !admitted {
+        context.engine.stats.auth_denied += 1;
         return Err(CommandError::text_static("WRONGPASS invalid username-password pair or user is disabled."));
     }
     context.engine.client_mut(context.client).authenticated = true;
@@ -268,7 +270,7 @@ const RESET: CommandSpec = CommandSpec {
 };
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    if context.engine.unsubscribe_some(context.client) {
+    if ends_some(context.engine, context.client) {
         return Ok(Flow::Sliced(Box::new(Resetting(context.client))));
     }
     reset_now(context.engine, context.client, reply);
@@ -277,7 +279,6 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
 
 fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
     engine.leave_monitors(id);
-    engine.stop_tracking(id);
     engine.discard_transaction(id);
     let authenticated = engine.settings().requirepass.is_empty();
     let client = engine.client_mut(id);
@@ -286,7 +287,12 @@ fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
     reply.simple("RESET");
 }
 
-/// RESET of a client with many subscriptions.
+/// Ends some of what a client is sent; whether there is more.
+fn ends_some(engine: &mut Engine, client: ClientId) -> bool {
+    engine.unsubscribe_some(client) || engine.stop_tracking(client)
+}
+
+/// RESET of a client with many subscriptions, or prefixes.
 #[derive(Debug)]
 struct Resetting(ClientId);
 
@@ -296,7 +302,7 @@ impl Sliced for Resetting {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        if slice.engine.unsubscribe_some(self.0) {
+        if ends_some(slice.engine, self.0) {
             return Ok(Progress::More);
         }
         reset_now(slice.engine, self.0, slice.reply);
@@ -316,14 +322,18 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_GETNAME,
         &CLIENT_SETINFO,
         &CLIENT_INFO,
+        &CLIENT_KILL,
         &CLIENT_LIST,
         &CLIENT_NO_EVICT,
         &CLIENT_NO_TOUCH,
+        &CLIENT_PAUSE,
+        &CLIENT_REPLY,
         &CLIENT_UNBLOCK,
         &tracking::TRACKING,
         &tracking::CACHING,
         &tracking::TRACKINGINFO,
         &tracking::GETREDIR,
+        &CLIENT_UNPAUSE,
         &CLIENT_HELP,
     ]),
     doc: Doc {
@@ -481,14 +491,8 @@ fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
     let asked = if args.len() == 2 {
         Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
-        if args.is(3, "normal") || args.is(3, "pubsub") {
-            kind = Some(if args.is(3, "normal") { ClientClass::Normal } else { ClientClass::Pubsub });
-            Asked::These(engine.clients.ids().into_iter())
-        } else if ["master", "slave", "replica"].iter().any(|kind| args.is(3, kind)) {
-            Asked::These(Vec::new().into_iter())
-        } else {
-            return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
-        }
+        kind = Some(ClientType::read(args, 3)?);
+        Asked::These(engine.clients.ids().into_iter())
     } else if args.len() > 3 && args.is(2, "ID") {
         Asked::Arguments { next: 3 }
     } else {
@@ -509,8 +513,8 @@ const CLIENTS_PER_SLICE: usize = 64;
 #[derive(Debug)]
 struct ClientList {
     asked: Asked,
-    /// Only those of this class.
-    kind: Option<ClientClass>,
+    /// Only those of this type.
+    kind: Option<ClientType>,
     text: Reply,
 }
 
@@ -541,7 +545,7 @@ impl ClientList {
                     u64::try_from(id).ok().map(ClientId)
                 }
             };
-            if let Some(id) = id.filter(|&id| self.kind.is_none_or(|kind| engine.is_client_of(id, kind)))
+            if let Some(id) = id.filter(|&id| self.kind.is_none_or(|kind| ClientType::is_of(engine, id, kind)))
                 && engine.describe_client(id, &mut text)
             {
                 text.push(b'\n');
@@ -635,7 +639,10 @@ const CLIENT_UNBLOCK: CommandSpec = CommandSpec {
 };
 
 fn client_unblock(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let how = if args.len() != 4 || args.is(3, "timeout") {
+    if args.len() > 4 {
+        return Err(CommandError::wrong_subcommand("CLIENT", args.at(1)));
+    }
+    let how = if args.len() == 3 || args.is(3, "timeout") {
         Unblock::Timeout
     } else if args.is(3, "error") {
         Unblock::Error
@@ -681,12 +688,22 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    The connection's number.",
             "INFO",
             "    The connection's line of CLIENT LIST.",
+            "KILL <ip:port>",
+            "    Close the connection from an address.",
+            "KILL <filter> <value> [<filter> <value> ...]",
+            "    Close all connections that pass the filters:",
+            "    ID <client-id>, ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>,",
+            "    MAXAGE <seconds> (as old or older), SKIPME (YES|NO) (spare the own connection: YES unless given).",
             "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [<client-id> ...]]",
             "    All connections, or those of a type, or those with these numbers.",
             "NO-EVICT (ON|OFF)",
             "    Spare the connection when connections are closed to save memory.",
             "NO-TOUCH (ON|OFF)",
             "    Do not count the connection's commands as use of their keys.",
+            "PAUSE <milliseconds> [WRITE|ALL]",
+            "    Let all commands wait, or those that write.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Turn the connection's replies on or off, or off for the next command.",
             "SETINFO (LIB-NAME|LIB-VER) <value>",
             "    Tell which library the client uses.",
             "SETNAME <name>",
@@ -698,6 +715,8 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    How the connection is told of keys that change.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    End the wait of a connection, as if its time were up or with an error.",
+            "UNPAUSE",
+            "    End the pause.",
         ],
     );
     Ok(Flow::Done)

@@ -3,6 +3,7 @@
 //! | file | commands |
 //! |---|---|
 //! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
+//! | `client_control` | CLIENT KILL, PAUSE, REPLY |
 //! | [`string`] | strings, and the numbers that strings hold |
 //! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
 //! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
@@ -22,6 +23,8 @@
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
 //! | [`transaction`] | transactions: MULTI, EXEC, WATCH ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | [`replication`] | ROLE, WAIT, WAITAOF, MODULE: of what there is none |
+//! | [`lolwut`] | LOLWUT |
 //! | [`object`] | OBJECT: how a value is kept |
 //! | [`sort`] | SORT and SORT_RO |
 //! | [`expire`] | the time to live of a key |
@@ -31,8 +34,10 @@
 //! | `list_form` | lists in either form, as their commands see them |
 //! | `list_long` | the long forms of pushes, pops and LRANGE |
 //! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | `memory` | MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE |
 //! | [`debug`] | DEBUG: for tests |
 //! | [`latency`] | LATENCY: what took long, and how long commands take |
+//! | [`commandlog`] | COMMANDLOG: those, and what was large |
 //! | [`slowlog`] | SLOWLOG: the commands that took long |
 //! | [`pubsub`] | SUBSCRIBE, PUBLISH and their kin, PUBSUB |
 //! | [`tracking`] | CLIENT TRACKING and its kin |
@@ -53,7 +58,9 @@ pub mod bitmap;
 pub mod bitop;
 pub mod blocking;
 pub mod blocking_zset;
+mod client_control;
 pub mod command;
+pub mod commandlog;
 pub mod connection;
 mod copying;
 pub mod debug;
@@ -70,10 +77,13 @@ mod list_form;
 mod list_long;
 pub mod list_move;
 pub mod list_search;
+pub mod lolwut;
 mod long;
 mod many;
+mod memory;
 pub mod object;
 pub mod pubsub;
+pub mod replication;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
@@ -136,6 +146,9 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     object::COMMANDS,
     sort::COMMANDS,
     expire::COMMANDS,
+    replication::COMMANDS,
+    lolwut::COMMANDS,
+    commandlog::COMMANDS,
 ];
 
 /// All commands in the order of the table, without subcommands.

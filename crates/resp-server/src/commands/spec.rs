@@ -75,6 +75,11 @@ pub enum Run {
 }
 
 impl CommandSpec {
+    /// Whether it changes data, or is told to replicas: such commands stop in a pause of writes.
+    pub const fn may_write(&self) -> bool {
+        self.is(Flag::Write) || self.is(Flag::MayReplicate)
+    }
+
     /// Its subcommands; none unless it is a container.
     pub const fn subcommands(&self) -> &'static [&'static CommandSpec] {
         match self.run {

@@ -9,8 +9,9 @@ use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run,
 };
-use crate::engine::ClientId;
+use crate::engine::tasks::Holding;
 use crate::engine::tracking::{Mode, Tracking};
+use crate::engine::{ClientId, Engine, Progress, Slice, Sliced};
 use crate::proto::{Args, CommandError, Reply, until_nul};
 use crate::text::integer::parse_i64;
 use Flag::{Loading, Noscript, Sentinel, Stale};
@@ -31,133 +32,213 @@ pub(super) const TRACKING: CommandSpec = CommandSpec {
     },
 };
 
-/// The options of a request.
-#[derive(Debug, Default)]
-struct Options<'a> {
+/// CLIENT TRACKING under way: in slices if it has many prefixes.
+#[derive(Debug)]
+struct Request {
+    client: ClientId,
+    /// The argument that is read next.
+    next: usize,
     redirect: Option<ClientId>,
     broadcast: bool,
     opt_in: bool,
     opt_out: bool,
     no_loop: bool,
-    prefixes: Vec<&'a [u8]>,
+    /// The arguments that are prefixes.
+    prefixes: Vec<usize>,
+    /// How many of them have been looked at.
+    checked: usize,
+    /// Those, until they are added to the client's.
+    new: BTreeSet<Bytes>,
+    stage: Stage,
 }
 
-fn options<'a>(context: &Context<'_>, args: &Args<'a>) -> Result<Options<'a>, CommandError> {
-    let mut options = Options::default();
-    let mut at = 3;
-    while at < args.len() {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reading,
+    Checking,
+    Adding,
+    Ending,
+}
+
+/// Arguments, or prefixes, that a slice takes.
+const PER_SLICE: usize = 128;
+
+fn tracking(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut request = Request {
+        client: context.client,
+        next: 3,
+        redirect: None,
+        broadcast: false,
+        opt_in: false,
+        opt_out: false,
+        no_loop: false,
+        prefixes: Vec::new(),
+        checked: 0,
+        new: BTreeSet::new(),
+        stage: Stage::Reading,
+    };
+    if request.go_on(context.engine, args)? {
+        reply.ok();
+        return Ok(Flow::Done);
+    }
+    Ok(Flow::Sliced(Box::new(request)))
+}
+
+impl Sliced for Request {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        if !self.go_on(slice.engine, slice.args)? {
+            return Ok(Progress::More);
+        }
+        slice.reply.ok();
+        Ok(Progress::Done)
+    }
+}
+
+impl Request {
+    /// Goes on for a slice; whether that was all.
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>) -> Result<bool, CommandError> {
+        if self.stage == Stage::Reading {
+            for _ in 0..PER_SLICE {
+                if self.next >= args.len() {
+                    self.stage = self.decide(engine, args)?;
+                    break;
+                }
+                self.read_option(engine, args)?;
+            }
+        }
+        match self.stage {
+            Stage::Reading => Ok(false),
+            Stage::Ending => Ok(!engine.stop_tracking(self.client)),
+            Stage::Checking => {
+                for _ in 0..PER_SLICE {
+                    let Some(&at) = self.prefixes.get(self.checked) else {
+                        self.begin(engine);
+                        break;
+                    };
+                    self.checked += 1;
+                    self.check_prefix(engine, args.at(at))?;
+                }
+                Ok(self.stage == Stage::Adding && self.add_some(engine))
+            }
+            Stage::Adding => Ok(self.add_some(engine)),
+        }
+    }
+
+    fn read_option(&mut self, engine: &Engine, args: &Args<'_>) -> Result<(), CommandError> {
+        let at = self.next;
         let has_more = at + 1 < args.len();
         if args.is(at, "redirect") && has_more {
-            at += 1;
-            if options.redirect.is_some() {
+            if self.redirect.is_some() {
                 return Err(CommandError::text_static("ERR A client can only redirect to a single other client"));
             }
-            let id = parse_i64(args.at(at)).ok_or(CommandError::NotAnInteger)?;
+            let id = parse_i64(args.at(at + 1)).ok_or(CommandError::NotAnInteger)?;
             let target = u64::try_from(id).ok().map(ClientId);
-            let target = target.filter(|&target| context.engine.clients.get(target).is_some());
-            options.redirect =
-                Some(target.ok_or(CommandError::text_static("ERR The client ID you want redirect to does not exist"))?);
+            let target = target.filter(|&target| engine.clients.get(target).is_some());
+            let none = CommandError::text_static("ERR The client ID you want redirect to does not exist");
+            self.redirect = Some(target.ok_or(none)?);
+            self.next += 1;
         } else if args.is(at, "bcast") {
-            options.broadcast = true;
+            self.broadcast = true;
         } else if args.is(at, "optin") {
-            options.opt_in = true;
+            self.opt_in = true;
         } else if args.is(at, "optout") {
-            options.opt_out = true;
+            self.opt_out = true;
         } else if args.is(at, "noloop") {
-            options.no_loop = true;
+            self.no_loop = true;
         } else if args.is(at, "prefix") && has_more {
-            at += 1;
-            options.prefixes.push(args.at(at));
+            self.prefixes.push(at + 1);
+            self.next += 1;
         } else {
             return Err(CommandError::Syntax);
         }
-        at += 1;
+        self.next += 1;
+        Ok(())
     }
-    Ok(options)
-}
 
-fn tracking(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let options = options(context, args)?;
-    if args.is(2, "on") {
-        start(context, options)?;
-    } else if args.is(2, "off") {
-        context.engine.stop_tracking(context.client);
-    } else {
-        return Err(CommandError::Syntax);
+    /// What is to be done, once all options are read.
+    fn decide(&self, engine: &Engine, args: &Args<'_>) -> Result<Stage, CommandError> {
+        let text = CommandError::text_static;
+        if args.is(2, "off") {
+            return Ok(Stage::Ending);
+        }
+        if !args.is(2, "on") {
+            return Err(CommandError::Syntax);
+        }
+        let before = engine.client(self.client).tracking().map(|before| before.mode);
+        if !self.broadcast && !self.prefixes.is_empty() {
+            return Err(text("ERR PREFIX option requires BCAST mode to be enabled"));
+        }
+        if before.is_some_and(|before| before.is_broadcast() != self.broadcast) {
+            return Err(text(
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with \
+                 a different mode.",
+            ));
+        }
+        if self.broadcast && (self.opt_in || self.opt_out) {
+            return Err(text("ERR OPTIN and OPTOUT are not compatible with BCAST"));
+        }
+        if self.opt_in && self.opt_out {
+            return Err(text("ERR You can't specify both OPTIN mode and OPTOUT mode"));
+        }
+        if self.opt_in && before == Some(Mode::OptOut) || self.opt_out && before == Some(Mode::OptIn) {
+            return Err(text(
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with \
+                 a different mode.",
+            ));
+        }
+        Ok(Stage::Checking)
     }
-    reply.ok();
-    Ok(Flow::Done)
-}
 
-fn start(context: &mut Context<'_>, options: Options<'_>) -> Result<(), CommandError> {
-    let text = CommandError::text_static;
-    let before = context.engine.client(context.client).tracking();
-    if !options.broadcast && !options.prefixes.is_empty() {
-        return Err(text("ERR PREFIX option requires BCAST mode to be enabled"));
-    }
-    if before.is_some_and(|before| before.mode.is_broadcast() != options.broadcast) {
-        return Err(text(
-            "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a \
-             different mode.",
-        ));
-    }
-    if options.broadcast && (options.opt_in || options.opt_out) {
-        return Err(text("ERR OPTIN and OPTOUT are not compatible with BCAST"));
-    }
-    if options.opt_in && options.opt_out {
-        return Err(text("ERR You can't specify both OPTIN mode and OPTOUT mode"));
-    }
-    let mode_before = before.map(|before| before.mode);
-    if options.opt_in && mode_before == Some(Mode::OptOut) || options.opt_out && mode_before == Some(Mode::OptIn) {
-        return Err(text(
-            "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a \
-             different mode.",
-        ));
-    }
-    let none = BTreeSet::new();
-    let prefixes = if options.broadcast {
-        check_prefixes(&options.prefixes, before.map_or(&none, |before| &before.prefixes))?
-    } else {
-        none
-    };
-    let mode = match options {
-        Options { broadcast: true, .. } => Mode::Broadcast,
-        Options { opt_in: true, .. } => Mode::OptIn,
-        Options { opt_out: true, .. } => Mode::OptOut,
-        _ => Mode::Read,
-    };
-    let tracking =
-        Tracking { mode, redirect: options.redirect, no_loop: options.no_loop, prefixes, ..Tracking::default() };
-    context.engine.start_tracking(context.client, tracking);
-    Ok(())
-}
-
-/// The prefixes that are new, the empty one if the request names none: unless two of them, or one and one of `before`, begin alike.
-fn check_prefixes(asked: &[&[u8]], before: &BTreeSet<Bytes>) -> Result<BTreeSet<Bytes>, CommandError> {
-    let refusal = |asked: &[u8], middle: &str, other: &[u8]| {
-        let parts: [&[u8]; 5] = [
-            b"ERR Prefix '",
-            until_nul(asked),
-            middle.as_bytes(),
-            until_nul(other),
-            b"'. Prefixes for a single client must not overlap.",
-        ];
-        CommandError::Bytes(parts.concat())
-    };
-    let mut new = BTreeSet::new();
-    for prefix in asked {
-        if let Some(other) = overlapping(before, prefix) {
+    /// Takes a prefix, unless it and another one, new or old, begin alike.
+    fn check_prefix(&mut self, engine: &Engine, prefix: &[u8]) -> Result<(), CommandError> {
+        let refusal = |asked: &[u8], middle: &str, other: &[u8]| {
+            let parts: [&[u8]; 5] = [
+                b"ERR Prefix '",
+                until_nul(asked),
+                middle.as_bytes(),
+                until_nul(other),
+                b"'. Prefixes for a single client must not overlap.",
+            ];
+            CommandError::Bytes(parts.concat())
+        };
+        let before = engine.client(self.client).tracking();
+        if let Some(other) = before.and_then(|before| overlapping(&before.prefixes, prefix)) {
             return Err(refusal(prefix, "' overlaps with an existing prefix '", other));
         }
-        if let Some(other) = overlapping(&new, prefix) {
+        if let Some(other) = overlapping(&self.new, prefix) {
             return Err(refusal(other, "' overlaps with another provided prefix '", prefix));
         }
-        new.insert(Bytes::copy_from_slice(prefix));
+        self.new.insert(Bytes::copy_from_slice(prefix));
+        Ok(())
     }
-    if asked.is_empty() {
-        new.insert(Bytes::new());
+
+    /// All is as it should be: the client tracks, and gets its new prefixes; the empty one if the request names none.
+    fn begin(&mut self, engine: &mut Engine) {
+        if self.broadcast && self.prefixes.is_empty() {
+            self.new.insert(Bytes::new());
+        }
+        let mode = match self {
+            Request { broadcast: true, .. } => Mode::Broadcast,
+            Request { opt_in: true, .. } => Mode::OptIn,
+            Request { opt_out: true, .. } => Mode::OptOut,
+            _ => Mode::Read,
+        };
+        let (redirect, no_loop) = (self.redirect, self.no_loop);
+        engine.start_tracking(self.client, Tracking { mode, redirect, no_loop, ..Tracking::default() });
+        self.stage = Stage::Adding;
     }
-    Ok(new)
+
+    /// Adds some of the new prefixes; whether those were all.
+    fn add_some(&mut self, engine: &mut Engine) -> bool {
+        for prefix in (0..PER_SLICE).map_while(|_| self.new.pop_first()) {
+            engine.add_prefix(self.client, prefix);
+        }
+        self.new.is_empty()
+    }
 }
 
 /// The first of some prefixes, none of which begins another, that begins like `prefix`. O(log n)

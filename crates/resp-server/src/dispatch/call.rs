@@ -7,9 +7,10 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
+use super::muted;
 use super::news;
 use super::parked::serve;
-use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
 use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
@@ -35,7 +36,8 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
-    /// It waits for a key (see [`crate::engine::parked`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]):
+    /// call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
     /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
     Park,
 }
@@ -93,6 +95,7 @@ pub fn execute(
     if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
         return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Wait) };
     }
+    let deliveries_before = engine.deliveries();
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
     let slot = turn.slot;
@@ -105,7 +108,9 @@ pub fn execute(
     let turn_ends_ns = engine.turn_ends_ns();
     let reply_bytes_before = reply.len();
     let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
-    let mut look_at = LOOK;
+    let look = LOOK.min(engine.settings().large_bytes());
+    // What stands apart of the first request is no work, and large.
+    let mut look_at = if from == 0 && batch.has_apart() { 0 } else { look };
     let mut request_bytes = 0;
     let mut request_work = 0;
     let mut at = from;
@@ -115,7 +120,7 @@ pub fn execute(
         if let Some(beginning) = engine.take_beginning(client) {
             reply.append(beginning);
         }
-        match turn.slice(engine, &batch.args(at, bytes), reply) {
+        match turn.go_on(engine, &batch.args(at, bytes), reply) {
             Next::Pause(why) => pause = Some(why),
             Next::Park(_) => unreachable!("a task does not park"),
             Next::Done => at += 1,
@@ -127,13 +132,16 @@ pub fn execute(
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
-        turn.closed = gates::closed(engine, engine.clients.at(slot));
+        turn.look_at_gates(engine);
     } else if engine.take_answered(client) {
         at += 1;
+        muted::end(engine, slot);
+        turn.look_at_gates(engine);
     }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
     while at < end && !close && pause.is_none() && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+        let replied = reply.len();
         if let Some(lookahead) = &mut lookahead {
             lookahead.advance(&engine.keyspace, at);
         }
@@ -154,6 +162,7 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
+        let is_done = pause.is_none();
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
@@ -162,9 +171,12 @@ pub fn execute(
             break;
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at && at < end {
-            look_at = work + LOOK;
-            if (engine.host.clock_ns)() >= turn_ends_ns {
+        if work >= look_at {
+            look_at = work + look;
+            if is_done {
+                turn.note_large(engine, &args, reply.len().saturating_sub(replied));
+            }
+            if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
                 break;
             }
         }
@@ -174,6 +186,9 @@ pub fn execute(
     engine.clients.at_mut(slot).args_bytes = 0;
     if engine.tracking.has_changed() {
         engine.tell_broadcasts();
+    }
+    if !engine.pubsub.is_idle() {
+        engine.note_deliveries(client, deliveries_before);
     }
     let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
     Executed { requests: at - from, close, cut, pause }
@@ -274,12 +289,38 @@ impl Turn {
         {
             return self.call(engine, command, args, reply);
         }
-        self.ask_gates(engine, resolved, args, reply)
+        self.with_care(engine, resolved, args, reply)
+    }
+
+    /// What a request names.
+    pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
+        self.lookup.resolve(args)
+    }
+
+    /// Where the client sits.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Learns anew which gates are closed for the client.
+    pub(super) fn look_at_gates(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+    }
+
+    /// Whether a command stops in a pause of writes: EXEC does if one of its requests does.
+    fn may_write(&self, engine: &Engine, spec: &CommandSpec) -> bool {
+        spec.may_write() || spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.may_write)
     }
 
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
-    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
+    pub(super) fn ask_gates(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let next = self.ask_each_gate(engine, resolved, args, reply);
         let in_transaction = engine.clients.at(self.slot).is_queueing();
         if engine.tracking.clients() > 0
@@ -319,6 +360,11 @@ impl Turn {
             (None, Resolved::Found(_)) if !args.is_whole() => {
                 self.refuse(engine, resolved, CommandError::OutOfMemory, reply);
                 Next::Done
+            }
+            (None, Resolved::Found(command)) if engine.is_paused(self.may_write(engine, command.spec)) => {
+                engine.holds.stop_waiting(self.client);
+                engine.postpone(self.client);
+                Next::Pause(Pause::Park)
             }
             (None, Resolved::Found(command)) => {
                 let client = engine.clients.at(self.slot);
@@ -441,6 +487,17 @@ impl Turn {
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
         self.slice(engine, args, reply)
+    }
+
+    /// Gives the client's task its next slice.
+    #[cold]
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let next = self.unless_muted(engine, reply, |turn, engine, reply| turn.slice(engine, args, reply));
+        if matches!(next, Next::Done | Next::Close) {
+            let reply_bytes = engine.task_reply_bytes();
+            self.note_large(engine, args, reply_bytes);
+        }
+        next
     }
 
     /// Gives the client's task a slice, whose time is the command's.

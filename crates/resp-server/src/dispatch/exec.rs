@@ -135,6 +135,7 @@ fn finish(
         holding::claim(engine, &mut queue.claims, queue.db, spec, args);
         queue.denies_oom |= spec.is(Flag::DenyOom);
         queue.writes |= !spec.is(Flag::Readonly);
+        queue.may_write |= spec.may_write();
         if command.name == "select"
             && let Ok(index) = selected(engine, args)
         {

@@ -149,6 +149,20 @@ pub(super) const GATES: &[Gate] = &[
         // It is not refused: it waits (see `holding`).
         refuse: |_| None,
     },
+    Gate {
+        name: "clients are not paused",
+        concerns: |_| true,
+        closed: |engine, _| engine.is_paused(true),
+        // It is not refused: it waits (see `engine::pause`).
+        refuse: |_| None,
+    },
+    Gate {
+        name: "the client wants its reply",
+        concerns: |_| true,
+        closed: |_, client| client.is_muted() || client.killed,
+        // It is not refused: its reply is dropped (see `muted`).
+        refuse: |_| None,
+    },
 ];
 
 /// What a RESP2 connection may ask while it subscribes to something.
@@ -266,6 +280,8 @@ mod tests {
                 "the client may touch keys",
                 "nobody looks at all that the client asks",
                 "no long command holds its keys",
+                "clients are not paused",
+                "the client wants its reply",
             ]
         );
     }

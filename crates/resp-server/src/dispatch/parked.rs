@@ -100,14 +100,20 @@ fn run_again(engine: &mut Engine, client: ClientId) {
     let next = Turn::new(engine, client).run_again(engine, &parked.request.args(), &mut answer);
     let protocol = answer.protocol;
     let mut all = earlier.unwrap_or_default();
-    all.append(answer);
+    if engine.client(client).is_muted() {
+        engine.discard(answer);
+    } else {
+        all.append(answer);
+    }
     match next {
         Next::Park(_) => engine.park_again(client, parked),
         Next::Done | Next::Close => engine.note_answered(client),
         // Its connection goes on with it; nothing may come between.
         Next::Pause(_) => return engine.begin_answer(client, all),
     }
-    if !all.is_empty() {
+    if all.is_empty() {
+        engine.outbox.wake(client);
+    } else {
         engine.outbox.write(client, protocol, |reply| reply.append(all));
     }
 }

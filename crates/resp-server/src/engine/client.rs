@@ -6,6 +6,19 @@ use super::transaction::{Transaction, Watching};
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
 
+/// Which of its replies a client wants: CLIENT REPLY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    All,
+    /// Not that to its next request.
+    SkipNext,
+    /// Not that to the present request.
+    SkipThis,
+    /// None.
+    None,
+}
+
 /// A connected client. Its sockets and buffers are the event loop's; here is what commands can see and change.
 #[derive(Debug)]
 pub struct Client {
@@ -37,6 +50,10 @@ pub struct Client {
     pub closing: bool,
     /// What others write to it; none for most clients.
     pub push: Option<Box<Push>>,
+    /// It was killed: nothing more is carried out for it, and its connection ends as soon as it may.
+    pub killed: bool,
+    /// Which of its replies it wants.
+    pub replies: Replies,
     /// The full name of the command that it sent last (`client|list`), its current one included.
     pub last_command: Option<&'static str>,
     /// When it came, on the monotonic clock, in microseconds.
@@ -48,6 +65,9 @@ pub struct Client {
     /// Bytes in its query buffer.
     pub query_buffer_bytes: usize,
     /// Bytes of replies that wait to be sent, those of values that are sent by reference left out.
+    /// Bytes of a large value that it is sending, on pages that are the store's.
+    pub upload_bytes: usize,
+    /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub waiting_bytes: usize,
@@ -72,6 +92,8 @@ pub struct Push {
     pub is_monitor: bool,
     /// Its next request waits until this [delivery](super::pubsub) has reached all.
     pub behind: Option<u64>,
+    /// It has made messages while very many were under way, and helps before it makes more.
+    pub makes_more: bool,
     /// It is over the soft limit of its class, and closed at this time on the monotonic clock.
     pub over_until_us: Option<u64>,
 }
@@ -101,11 +123,14 @@ impl Client {
             transaction: None,
             closing: false,
             push: None,
+            killed: false,
+            replies: Replies::All,
             last_command: None,
             connected_us: now.monotonic_us,
             last_interaction_us: now.monotonic_us,
             args_bytes: 0,
             query_buffer_bytes: 0,
+            upload_bytes: 0,
             reply_bytes: 0,
             waiting_bytes: 0,
             waiting_segments: 0,
@@ -124,6 +149,15 @@ impl Client {
         self.name.clear();
         self.no_evict = false;
         self.no_touch = false;
+        if self.replies != Replies::SkipThis {
+            self.replies = Replies::All;
+        }
+    }
+
+    /// Whether a reply that is written now is not sent.
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        self.replies != Replies::All
     }
 
     /// What stands in its place when it goes in the middle of a long command that needs it. Its transaction is that one's then.
@@ -153,6 +187,7 @@ impl Client {
             + self.lib_name.len()
             + self.lib_ver.len()
             + self.query_buffer_bytes
+            + self.upload_bytes
             + self.reply_bytes
             + self.parked_bytes
             + self.queue_bytes()

@@ -36,6 +36,14 @@ pub const JOBS: &[Job] = &[
         step: |engine, idle| engine.keyspace.store.compact(Budget::STEP, idle),
     },
     Job { name: "timeouts", in_debt: |engine| engine.timeouts_in_debt(), step: |engine, _| engine.step_timeouts() },
+    Job { name: "pause", in_debt: |engine| engine.pause_in_debt(), step: |engine, _| engine.step_pause() },
+    Job { name: "crowd", in_debt: |engine| engine.crowd_in_debt(), step: |engine, _| engine.step_crowd() },
+    // The event loop ends their connections after each round, some at a time.
+    Job {
+        name: "killed",
+        in_debt: |engine| engine.clients.has_killed(),
+        step: |engine, _| engine.clients.has_killed(),
+    },
     Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
     Job {
         name: "garbage",
@@ -123,14 +131,14 @@ impl Engine {
     }
 
     fn expiry_in_debt(&self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         let holds = &self.holds;

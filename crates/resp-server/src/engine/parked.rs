@@ -114,6 +114,11 @@ impl Parked {
         self.clients.is_empty()
     }
 
+    /// How many of them wait for a time only.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// The request of a client that is parked.
     pub(crate) fn request(&self, client: ClientId) -> &OwnedRequest {
         &self.clients[&client].request
@@ -130,6 +135,20 @@ impl Parked {
 const KEY_BYTES: usize = 512;
 /// Clients whose time is up and that a step of the job answers, some 0.5 us each.
 const TIMEOUTS_PER_STEP: usize = 128;
+
+/// The answer to a request of a command whose time is up.
+fn nothing_found(command: &str, reply: &mut Reply) {
+    match command {
+        // How many replicas have acknowledged.
+        "wait" => reply.integer(0),
+        "waitaof" => {
+            reply.array(2);
+            reply.integer(0);
+            reply.integer(0);
+        }
+        _ => reply.null_array(),
+    }
+}
 
 impl Engine {
     /// Parks a client's request, which has found nothing yet. Copies it: O(its length).
@@ -197,10 +216,10 @@ impl Engine {
         Some(parked)
     }
 
-    /// Whether the client's request is parked: its connection waits until it is woken.
+    /// Whether the client's request is parked, or [postponed](super::pause): its connection waits until it is woken.
     #[inline]
     pub fn is_parked(&self, client: ClientId) -> bool {
-        !self.parked.is_empty() && self.parked.clients.contains_key(&client)
+        (!self.parked.is_empty() && self.parked.clients.contains_key(&client)) || self.pause.is_postponed(client)
     }
 
     /// The answer to a parked request is in the outbox.
@@ -236,9 +255,10 @@ impl Engine {
         cell.calls += 1;
         cell.failed_calls += u64::from(how == Unblock::Error);
         self.stats.commands_processed += 1;
-        let protocol = self.client(client).protocol;
+        let (protocol, muted) = (self.client(client).protocol, self.client(client).is_muted());
         match how {
-            Unblock::Timeout => self.outbox.write(client, protocol, Reply::null_array),
+            _ if muted => self.outbox.wake(client),
+            Unblock::Timeout => self.outbox.write(client, protocol, |reply| nothing_found(name, reply)),
             Unblock::Error => {
                 let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.stats.count_error(&error.text());
@@ -252,6 +272,7 @@ impl Engine {
     /// The client goes, with what it has parked and what was written to it.
     pub fn forget_parked(&mut self, client: ClientId) {
         self.unpark(client);
+        self.forget_postponed(client);
         self.parked.answered.remove(&client);
         if let Some(beginning) = self.take_beginning(client) {
             self.garbage.add(beginning);
@@ -261,15 +282,20 @@ impl Engine {
         }
     }
 
-    /// When the first time-out is due, on the monotonic clock. O(log n)
+    /// When the first time-out is due, or the end of a pause, on the monotonic clock. O(log n)
     #[inline]
     pub fn next_timeout_us(&self) -> Option<u64> {
+        let timeout_us = self.first_deadline_us();
+        self.pause_due_us().map_or(timeout_us, |due_us| Some(timeout_us.map_or(due_us, |us| us.min(due_us))))
+    }
+
+    fn first_deadline_us(&self) -> Option<u64> {
         self.parked.deadlines.first().map(|&(deadline_us, _)| deadline_us)
     }
 
     /// Whether some time-out is due.
     pub(super) fn timeouts_in_debt(&self) -> bool {
-        self.next_timeout_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
+        self.first_deadline_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
     }
 
     /// Answers some clients whose time is up; whether there are more.

@@ -262,7 +262,7 @@ impl PubSub {
         self.backlog.is_empty()
     }
 
-    /// Whether so much is under way that who makes more of it has to help.
+    /// Whether so much is under way that who makes more of it has to help, and no more is made in the background.
     #[inline]
     pub fn is_behind(&self) -> bool {
         self.backlog.len() > BACKLOG_MAX
@@ -466,6 +466,21 @@ impl Engine {
         self.pubsub.in_debt()
     }
 
+    /// How many messages there have been.
+    #[inline]
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.pubsub.last
+    }
+
+    /// A client's turn has ended that began after so many messages: if it has made more although very many are under way, it helps
+    /// with them at its next one.
+    #[cold]
+    pub(crate) fn note_deliveries(&mut self, client: ClientId, before: u64) {
+        if self.pubsub.last > before && self.pubsub.is_behind() {
+            self.client_mut(client).push_mut().makes_more = true;
+        }
+    }
+
     /// Whether a client has to wait before its next request, because messages that were published before have not reached it,
     /// or because it makes them faster than they go out. A slice of them goes out meanwhile.
     #[cold]
@@ -478,8 +493,9 @@ impl Engine {
         }
         let must = |engine: &Engine| {
             let Some(first) = engine.pubsub.backlog.front() else { return false };
-            let behind = engine.client(client).push.as_ref().and_then(|push| push.behind);
-            behind.is_some_and(|behind| first.number <= behind) || engine.pubsub.is_behind()
+            let Some(push) = &engine.client(client).push else { return false };
+            let is_behind = push.behind.is_some_and(|behind| first.number <= behind);
+            is_behind || push.makes_more && engine.pubsub.is_behind()
         };
         let waits = must(self) && {
             self.go_on_delivering();
@@ -487,6 +503,7 @@ impl Engine {
         };
         if !waits && let Some(push) = self.client_mut(client).push.as_deref_mut() {
             push.behind = None;
+            push.makes_more = false;
         }
         waits
     }

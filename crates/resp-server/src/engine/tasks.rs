@@ -180,6 +180,8 @@ struct Task {
     writes: bool,
     /// When it began, for one that holds: it looks at its keys as of then, so that they do not expire under it.
     as_of: Option<Millis>,
+    /// Bytes of reply that it has written.
+    reply_bytes: usize,
     /// The keys that are kept for it, by database and hash: who shares one and finds it expired does not remove it.
     kept: Vec<(usize, u64)>,
     /// The databases that are kept for it.
@@ -238,6 +240,8 @@ struct Orphan {
 pub struct Tasks {
     of_clients: HashMap<ClientId, Task>,
     orphans: VecDeque<Orphan>,
+    /// What the client's task that had a slice last has written of its reply.
+    last_reply_bytes: usize,
 }
 
 impl Engine {
@@ -245,6 +249,11 @@ impl Engine {
     #[inline]
     pub fn has_task(&self, client: ClientId) -> bool {
         !self.tasks.of_clients.is_empty() && self.tasks.of_clients.contains_key(&client)
+    }
+
+    /// Bytes that the task which had a slice last has written of its reply.
+    pub(crate) fn task_reply_bytes(&self) -> usize {
+        self.tasks.last_reply_bytes
     }
 
     /// Registers a task of a client in the database that it has selected. `keys` are those of its request, with what is done
@@ -277,7 +286,7 @@ impl Engine {
         };
         kept.iter().for_each(|&(db, hash)| self.keyspace.keep(db, hash));
         kept_whole.iter().for_each(|&db| self.keyspace.keep_all(db));
-        let task = Task { sliced, db, held, writes, as_of, kept, kept_whole, promised: 0 };
+        let task = Task { sliced, db, held, writes, as_of, kept, kept_whole, promised: 0, reply_bytes: 0 };
         let before = self.tasks.of_clients.insert(client, task);
         assert!(before.is_none(), "a client has one command at a time");
     }
@@ -293,7 +302,10 @@ impl Engine {
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
         let mut task = self.tasks.of_clients.remove(&client).expect("the client has a task");
+        let replied = reply.len();
         let outcome = self.slice(&mut task, Some(client), args, reply);
+        task.reply_bytes += reply.len().saturating_sub(replied);
+        self.tasks.last_reply_bytes = task.reply_bytes;
         match outcome {
             Ok(Progress::More | Progress::Waits) => drop(self.tasks.of_clients.insert(client, task)),
             Ok(Progress::Done | Progress::Close) | Err(_) => self.end_task(task),

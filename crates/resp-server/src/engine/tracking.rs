@@ -10,7 +10,7 @@
 //! 3. At most `tracking-table-max-keys` keys are remembered. Beyond, keys are forgotten in order, and told as if they had changed.
 //! 4. Prefixes of one client do not overlap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use bytes::Bytes;
@@ -21,6 +21,8 @@ use crate::proto::{Protocol, Reply};
 
 /// Keys that are forgotten at once when there are too many.
 const FORGOTTEN_AT_ONCE: usize = 100;
+/// Prefixes that are given up at once.
+const GIVEN_UP_AT_ONCE: usize = 256;
 /// Bytes that a key in the table takes beside its name, about, and a client in its list.
 const KEY_BYTES: usize = 72;
 const CLIENT_BYTES: usize = size_of::<ClientId>();
@@ -145,6 +147,8 @@ pub struct Table {
     clients: BTreeSet<ClientId>,
     /// The key that was forgotten last.
     forgotten: Bytes,
+    /// Clients that have gone, with what is left of their prefixes.
+    leavers: VecDeque<(ClientId, BTreeSet<Bytes>)>,
 }
 
 impl Table {
@@ -239,26 +243,60 @@ impl Table {
 }
 
 impl Engine {
-    /// A client tracks from now on, or otherwise than before. Prefixes are added to those that it has.
+    /// A client tracks from now on, or otherwise than before; it keeps the prefixes that it has.
     pub(crate) fn start_tracking(&mut self, client: ClientId, tracking: Tracking) {
         let push = self.client_mut(client).push_mut();
-        let mut before = push.tracking.take().unwrap_or_default();
-        let new: Vec<Bytes> = tracking.prefixes.iter().cloned().collect();
-        before.prefixes.extend(tracking.prefixes);
-        let tracking = Tracking { prefixes: before.prefixes, caching: before.caching, ..tracking };
-        push.tracking = Some(tracking);
-        new.iter().for_each(|prefix| self.tracking.add_prefix(client, prefix));
+        let before = push.tracking.take().unwrap_or_default();
+        push.tracking = Some(Tracking { prefixes: before.prefixes, caching: before.caching, ..tracking });
         self.tracking.clients.insert(client);
         self.note_tracked();
     }
 
-    /// A client does not track any more.
-    pub(crate) fn stop_tracking(&mut self, client: ClientId) {
-        let push = self.client_mut(client).push.as_deref_mut();
-        let Some(tracking) = push.and_then(|push| push.tracking.take()) else { return };
-        tracking.prefixes.iter().for_each(|prefix| self.tracking.remove_prefix(client, prefix));
-        self.tracking.clients.remove(&client);
-        self.note_tracked();
+    /// A client that tracks is told of all keys with this prefix, too.
+    pub(crate) fn add_prefix(&mut self, client: ClientId, prefix: Bytes) {
+        if let Some(tracking) = self.tracking_of(client)
+            && tracking.prefixes.insert(prefix.clone())
+        {
+            self.tracking.add_prefix(client, &prefix);
+        }
+    }
+
+    /// Ends some of a client's prefixes, and with the last of them its tracking; whether there are more.
+    pub(crate) fn stop_tracking(&mut self, client: ClientId) -> bool {
+        for _ in 0..GIVEN_UP_AT_ONCE {
+            let Some(tracking) = self.tracking_of(client) else { return false };
+            match tracking.prefixes.pop_first() {
+                Some(prefix) => self.tracking.remove_prefix(client, &prefix),
+                None => {
+                    self.client_mut(client).push_mut().tracking = None;
+                    self.tracking.clients.remove(&client);
+                    self.note_tracked();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The client goes.
+    pub(super) fn leave_tracking(&mut self, client: ClientId) {
+        if self.stop_tracking(client)
+            && let Some(tracking) = self.client_mut(client).push_mut().tracking.take()
+        {
+            self.tracking.leavers.push_back((client, tracking.prefixes));
+            self.tracking.clients.remove(&client);
+            self.note_tracked();
+        }
+    }
+
+    fn step_leavers_of_prefixes(&mut self) {
+        let Some((client, mut left)) = self.tracking.leavers.pop_front() else { return };
+        for prefix in (0..GIVEN_UP_AT_ONCE).map_while(|_| left.pop_first()).collect::<Vec<_>>() {
+            self.tracking.remove_prefix(client, &prefix);
+        }
+        if !left.is_empty() {
+            self.tracking.leavers.push_front((client, left));
+        }
     }
 
     fn note_tracked(&mut self) {
@@ -282,8 +320,8 @@ impl Engine {
     /// A client's command reads a key.
     pub(crate) fn remember_key(&mut self, client: ClientId, key: &[u8]) {
         self.tracking.remember(client, key);
-        if self.tracking_in_debt() {
-            self.step_tracking();
+        if self.remembers_too_many() {
+            self.forget_some();
         }
     }
 
@@ -402,27 +440,38 @@ impl Engine {
         }
     }
 
-    /// Whether more keys are remembered than shall be.
+    /// Whether the job has something to do.
     pub(super) fn tracking_in_debt(&self) -> bool {
+        self.remembers_too_many() || !self.tracking.leavers.is_empty()
+    }
+
+    /// Whether more keys are remembered than shall be.
+    fn remembers_too_many(&self) -> bool {
         let keys_max = self.settings.tracking_table_max_keys;
         keys_max != 0 && self.tracking.remembered.len() as u64 > keys_max
     }
 
-    /// Forgets some keys that are too many; whether there are more.
+    /// A step of the job: whether there is more to do.
     pub(super) fn step_tracking(&mut self) -> bool {
+        self.step_leavers_of_prefixes();
+        self.forget_some();
+        self.tracking_in_debt()
+    }
+
+    /// Forgets some keys that are too many.
+    fn forget_some(&mut self) {
         for _ in 0..FORGOTTEN_AT_ONCE {
-            if !self.tracking_in_debt() {
-                return false;
+            if !self.remembers_too_many() {
+                return;
             }
             let table = &mut self.tracking;
             let behind = (Excluded(std::mem::take(&mut table.forgotten)), Unbounded);
             let next = table.remembered.range::<Bytes, _>(behind).next().or_else(|| table.remembered.first_key_value());
-            let Some((key, _)) = next else { return false };
+            let Some((key, _)) = next else { return };
             table.forgotten = key.clone();
             let key = key.clone();
             self.invalidate_remembered(&key, None);
         }
-        self.tracking_in_debt()
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Queue {
     pub denies_oom: bool,
     /// Whether one of them does more than read.
     pub writes: bool,
+    /// Whether one of them stops in a pause of writes.
+    pub may_write: bool,
 }
 
 /// Some requests and their bytes.

@@ -111,6 +111,11 @@ impl Batch {
         self.ends.shrink_to(KEEP_SPANS);
     }
 
+    /// Whether the first request has arguments that stand apart.
+    pub fn has_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
     /// A batch with room for so many arguments.
     pub(crate) fn with_room(arguments: usize) -> Batch {
         Batch { spans: Vec::with_capacity(arguments), ..Batch::default() }
@@ -321,6 +326,11 @@ impl<'a> Args<'a> {
             (Some(first), Some(last)) => (last.start as usize + last.len as usize).saturating_sub(first.start as usize),
             _ => 0,
         }
+    }
+
+    /// Bytes of arguments that stand apart. O(their number), nearly always none.
+    pub fn bytes_apart(&self) -> u64 {
+        self.apart.iter().map(|apart| apart.len).sum()
     }
 
     /// The bytes from the beginning of the first argument to the end of the last, whatever stands between them.

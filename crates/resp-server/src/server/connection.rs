@@ -56,8 +56,6 @@ const LONG_READ: usize = 64 * 1024;
 const UPLOAD_READ: usize = 64 * 1024;
 /// Bytes by which a long request's buffer may grow beyond what has arrived.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
-/// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
-const REQUEST_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
 /// goes, so it is large.
 const AHEAD_MAX: usize = 64 * 1024 * 1024;
@@ -337,7 +335,8 @@ impl Connection {
         let shared = Rc::clone(&self.shared);
         let upload = self.upload.as_mut().expect("there is one");
         let scratch = &mut shared.desk.borrow_mut().scratch;
-        let engine = &mut *shared.engine.borrow_mut();
+        let mut borrowed = shared.engine.borrow_mut();
+        let engine = &mut *borrowed;
         let received = ready!(upload.poll_receive(cx, &self.stream, &mut engine.keyspace, scratch, UPLOAD_READ))?;
         if received == 0 {
             self.phase = Phase::Closing;
@@ -347,11 +346,19 @@ impl Connection {
         engine.ledger.part(ledger::READ, 1, shared.clock.ns());
         let waiting = self.query.len();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, &self.reply);
+        let apart = upload.received();
+        engine.note_upload(self.client, if upload.is_whole() { 0 } else { apart as usize });
+        if engine.crowd_in_debt() {
+            shared.rest_ends.notify_one();
+        }
         if upload.is_whole() {
             self.parser.put_apart(self.upload.take().and_then(|upload| upload.into_value()));
         }
+        let is_over = engine.turn_is_over();
+        drop(borrowed);
+        self.check_request_bytes(apart)?;
         // While a client sends as fast as this reads, no read fills its room and there is always more.
-        Poll::Ready(Ok(received >= UPLOAD_READ || engine.turn_is_over()))
+        Poll::Ready(Ok(received >= UPLOAD_READ || is_over))
     }
 
     /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
@@ -406,13 +413,6 @@ impl Connection {
         ready!(self.stream.poll_read_ready(cx))?;
         let have = self.query.len();
         let missing = self.parser.needed().map(|needed| needed - have);
-        if have + missing.unwrap_or(1) > REQUEST_MAX {
-            tracing::warn!(
-                "closing the connection of client {}: its request is over {REQUEST_MAX} bytes",
-                self.client.0
-            );
-            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
-        }
         let read_max = missing.unwrap_or(SCRATCH).min(LONG_READ);
         if self.query.capacity() - have < read_max {
             match missing {
@@ -428,6 +428,7 @@ impl Connection {
             self.phase = Phase::Closing;
             return Poll::Ready(Ok(false));
         }
+        self.check_request_bytes(0)?;
         if missing.is_some_and(|missing| received < missing) {
             let mut engine = self.shared.engine.borrow_mut();
             let now = self.shared.clock.at(engine.ledger.began_ns());
@@ -438,6 +439,19 @@ impl Connection {
             self.work_on_query_with(received);
         }
         Poll::Ready(Ok(received == read_max))
+    }
+
+    /// Ends a connection whose client has sent more than it may of requests that are not carried out: what is in the query buffer, and
+    /// `apart` bytes of a large value.
+    #[inline]
+    fn check_request_bytes(&self, apart: u64) -> io::Result<()> {
+        let bytes = self.query.len() as u64 + apart;
+        let engine = &mut *self.shared.engine.borrow_mut();
+        if bytes <= engine.settings().client_query_buffer_limit {
+            return Ok(());
+        }
+        engine.note_query_buffer_limit(self.client, bytes);
+        Err(io::ErrorKind::FileTooLarge.into())
     }
 
     /// Reads what comes behind a request that is parked, up to [`AHEAD_MAX`], mostly to notice that the client has gone: then
@@ -462,7 +476,8 @@ impl Connection {
             engine.forget_parked(self.client);
             self.phase = Phase::Closing;
         }
-        Poll::Ready(Ok(()))
+        drop(engine);
+        Poll::Ready(self.check_request_bytes(0))
     }
 
     /// Takes what others have written to the client, unless a long command is in the middle of its reply, or nothing comes behind
@@ -545,7 +560,9 @@ impl Connection {
                 None => match self.parser.parse(&mut bytes[taken..], batch, BATCH_MAX, &engine.limits(self.client)) {
                     Ok(len) => (&mut *batch, 0, len),
                     Err(error) => {
-                        self.reply.error(&error.text());
+                        if !engine.client(self.client).is_muted() {
+                            self.reply.error(&error.text());
+                        }
                         break Phase::Closing;
                     }
                 },

@@ -22,9 +22,10 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         os: operating_system(),
         system_memory_bytes: kibibytes("/proc/meminfo", "MemTotal:"),
         clients_max: clients_max(),
-        resident_bytes: || kibibytes("/proc/self/status", "VmRSS:"),
+        resident_bytes,
         cpu_us,
         clock_ns,
+        edit_file: super::files::edit,
         sleep_us: |us| std::thread::sleep(Duration::from_micros(us)),
         thread_time,
     }
@@ -87,8 +88,13 @@ fn clients_max() -> u32 {
     soft_limit.map_or(u32::MAX, |files| files.saturating_sub(RESERVED))
 }
 
+/// Bytes of memory that the process has resident.
+pub(super) fn resident_bytes() -> u64 {
+    kibibytes("/proc/self/status", "VmRSS:")
+}
+
 /// Microseconds of processor time, as user and in the system.
-fn cpu_us() -> (u64, u64) {
+pub(super) fn cpu_us() -> (u64, u64) {
     // Linux tells them in ticks of a hundredth of a second, whatever the kernel's own tick is.
     const TICK_US: u64 = 10_000;
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();

@@ -213,12 +213,14 @@ fn events_faster_than_they_go_out_make_their_client_wait() {
     clients.ask(setter, &["config", "set", "notify-keyspace-events", "KEA"]).expect("a short request");
     let many = clients.subscribers(300, "psubscribe", "*");
     let mut waited = false;
+    let bystander = clients.connect();
     for number in 0..400 {
         match clients.ask(setter, &["set", "k", &number.to_string()]) {
             Ok(_) => {}
             Err(pause) => {
                 assert_eq!(pause, Pause::Slice);
                 waited = true;
+                assert!(clients.ask(bystander, &["get", "k"]).is_ok(), "who makes none does not wait");
                 clients.finish(setter);
             }
         }
@@ -285,4 +287,32 @@ fn a_client_beyond_its_limit_is_sent_nothing_any_more() {
     clients.engine.publish(false, channel, || half.clone());
     assert_eq!(clients.engine.outbox.take_closing(), [subscriber]);
     assert_eq!(clients.engine.stats.output_limit_disconnections, 2);
+}
+
+#[test]
+fn very_many_prefixes_are_asked_for_and_given_up_in_slices() {
+    let mut clients = Clients::new();
+    let (client, other) = (clients.connect(), clients.connect());
+    clients.ask(client, &["hello", "3"]).expect("a short request");
+    let ask = |clients: &mut Clients, client| {
+        let mut request: Vec<String> = ["client", "tracking", "on", "bcast"].map(str::to_owned).to_vec();
+        request.extend((0..1000).flat_map(|number| ["prefix".to_owned(), format!("p{number:03}")]));
+        assert_eq!(clients.ask(client, &request), Err(Pause::Slice));
+        assert_eq!(clients.finish(client), OK);
+        assert_eq!(clients.engine.tracking.prefixes(), 1000);
+    };
+    ask(&mut clients, client);
+    clients.ask(other, &["mset", "p999x", "v", "none", "v"]).expect("a short request");
+    assert_eq!(clients.sent(client), ">2\r\n$10\r\ninvalidate\r\n*1\r\n$5\r\np999x\r\n");
+    assert_eq!(clients.ask(client, &["client", "tracking", "off"]), Err(Pause::Slice));
+    assert_eq!(clients.finish(client), OK);
+    assert_eq!((clients.engine.tracking.prefixes(), clients.engine.tracking.clients()), (0, 0));
+    ask(&mut clients, client);
+    assert_eq!(clients.ask(client, &["reset"]), Err(Pause::Slice));
+    assert_eq!(clients.finish(client), "+RESET\r\n");
+    ask(&mut clients, client);
+    clients.engine.disconnect(client);
+    assert_eq!(clients.engine.tracking.clients(), 0);
+    while clients.engine.run_jobs(false) {}
+    assert_eq!(clients.engine.tracking.prefixes(), 0);
 }
