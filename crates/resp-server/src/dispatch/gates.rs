@@ -289,15 +289,15 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b111_1011_0000),
-            ("set", 0b111_1111_0000),
-            ("auth", 0b010_1010_0000),
-            ("del", 0b111_1011_0000),
-            ("ping", 0b010_0011_0000),
-            ("debug", 0b010_1011_1000),
-            ("exec", 0b110_1101_0000),
-            ("multi", 0b010_1001_0000),
-            ("quit", 0b010_0000_0000),
+            ("get", 0b1_1111_1011_0000),
+            ("set", 0b1_1111_1111_0000),
+            ("auth", 0b1_1010_1010_0000),
+            ("del", 0b1_1111_1011_0000),
+            ("ping", 0b1_1010_0011_0000),
+            ("debug", 0b1_1010_1011_1000),
+            ("exec", 0b1_1110_1101_0000),
+            ("multi", 0b1_1010_1001_0000),
+            ("quit", 0b1_1010_0000_0000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

@@ -366,7 +366,8 @@ impl Engine {
     /// Ends a client's transaction, whatever has come of it: nothing is queued or watched any more.
     pub(crate) fn discard_transaction(&mut self, client: ClientId) {
         self.unwatch(client);
-        let this = self.client_mut(client);
+        let Some(slot) = self.clients.slot(client) else { return };
+        let this = self.clients.at_mut(slot);
         let held_bytes = this.queue_bytes() as u64;
         if let Some(Transaction { state: State::Queueing(queue), .. }) = this.transaction.take().map(|taken| *taken) {
             self.garbage.add(*queue);
@@ -384,7 +385,9 @@ impl Engine {
 
     /// The client watches nothing any more, and no change has touched it.
     pub(crate) fn unwatch(&mut self, client: ClientId) {
-        let this = self.clients.get_mut(client).expect("commands come from connected clients");
+        // Also one that was killed, which goes now.
+        let Some(slot) = self.clients.slot(client) else { return };
+        let this = self.clients.at_mut(slot);
         let Some(transaction) = &mut this.transaction else { return };
         if let Some(watcher) = transaction.watcher.take() {
             self.keyspace.watched.end(watcher);
