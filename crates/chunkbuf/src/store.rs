@@ -11,15 +11,13 @@
 mod blobs;
 mod blocks;
 mod gains;
+mod hasher;
 mod room;
 
 pub use blocks::BLOCK_BYTES_MAX;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-
-use bytes::Bytes;
-use siphasher::sip::SipHasher13;
 
 use crate::blob::{BLOB_PAGES, BlobUsage, Blobs, Table};
 use crate::buffer::{Buffer, RawEntry, Slices};
@@ -31,8 +29,10 @@ use crate::map::{Changed, Map};
 use crate::pool::{OutOfMemory, Pool, PoolUsage};
 use crate::sizing;
 use crate::usage::LogUsage;
+use bytes::Bytes;
 
 use gains::Gains;
+use hasher::KeyHasher;
 
 /// What a store is told at its beginning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -236,19 +236,6 @@ pub struct Store {
     scratch: Vec<u8>,
 }
 
-/// The keyed hash of all keys.
-struct KeyHasher {
-    sip: SipHasher13,
-    mask: u64,
-}
-
-impl KeyHasher {
-    #[inline]
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        self.sip.hash(bytes) & self.mask
-    }
-}
-
 /// What is left of a cleared map.
 struct Garbage {
     blobs: Table,
@@ -268,10 +255,7 @@ impl Store {
         assert!((0.0..=1.0).contains(&options.p), "P is between 0 and 1");
         assert!(UTILISATION.contains(&options.target_utilisation), "the target utilisation is between 0.5 and 0.95");
         Store {
-            hasher: KeyHasher {
-                sip: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
-                mask: options.hash_mask,
-            },
+            hasher: KeyHasher::new(&options),
             pool: Pool::new(options.memory_limit),
             memory: IndexMemory::new(),
             blobs: Blobs::default(),

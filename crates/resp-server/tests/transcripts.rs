@@ -87,11 +87,13 @@ impl Server {
     fn go_on(&mut self, connection: &str) {
         let Some(client) = self.clients.get_mut(connection) else { return };
         loop {
-            let mut reply = self.engine.outbox.take(client.id).unwrap_or_default();
-            let mut pause = None;
+            let is_half_written = self.engine.has_task(client.id);
+            let outbox = if is_half_written { None } else { self.engine.outbox.take(client.id) };
+            let mut reply = outbox.unwrap_or_default();
+            let (mut pause, mut closes) = (None, false);
             if let Some(request) = client.under_way.take_if(|_| !self.engine.is_parked(client.id)) {
                 let executed = execute(&mut self.engine, client.id, &request.batch, 0, &request.bytes, &mut reply);
-                pause = executed.pause;
+                (pause, closes) = (executed.pause, executed.close);
                 client.under_way = pause.map(|_| request);
             }
             while !reply.is_empty() {
@@ -99,6 +101,9 @@ impl Server {
                 let (count, len) = reply.io_slices(&mut slices, usize::MAX);
                 slices[..count].iter().for_each(|slice| client.answered.extend_from_slice(slice));
                 reply.advance(len);
+            }
+            if closes {
+                self.engine.disconnect(client.id);
             }
             if pause != Some(Pause::Slice) {
                 break;

@@ -6,7 +6,8 @@ use super::{
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run,
 };
 use crate::engine::pause::Paused;
-use crate::engine::{Client, ClientId, Replies};
+use crate::engine::settings::ClientClass;
+use crate::engine::{Client, ClientId, Engine, Replies};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use Flag::{Admin, Loading, Noscript, Sentinel, Stale};
@@ -56,8 +57,17 @@ impl ClientType {
     }
 
     /// The type of a client.
-    pub(super) fn of(_: &Client) -> ClientType {
-        ClientType::Normal
+    pub(super) fn of(client: &Client) -> ClientType {
+        match client.class() {
+            ClientClass::Normal => ClientType::Normal,
+            ClientClass::Replica => ClientType::Replica,
+            ClientClass::Pubsub => ClientType::Pubsub,
+        }
+    }
+
+    /// Whether a client is connected and of a type.
+    pub(super) fn is_of(engine: &Engine, client: ClientId, kind: ClientType) -> bool {
+        engine.clients.get(client).is_some_and(|client| ClientType::of(client) == kind)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::client_control::{CLIENT_KILL, CLIENT_PAUSE, CLIENT_REPLY, CLIENT_UNPAUSE, ClientType};
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help, tracking,
 };
 use crate::engine::client::is_plain;
 use crate::engine::parked::Unblock;
@@ -37,6 +37,22 @@ fn ping(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         1 => reply.simple("PONG"),
         2 => echo_value(args.take_value(1), reply),
         _ => return Err(CommandError::Arity("ping")),
+    }
+    Ok(Flow::Done)
+}
+
+/// PING of a RESP2 connection that subscribes to something: its answer looks like a message there.
+pub(crate) const PING_OF_SUBSCRIBER: CommandSpec = CommandSpec { run: Run::Keys(ping_of_subscriber), ..PING };
+
+fn ping_of_subscriber(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if args.len() > 2 {
+        return Err(CommandError::Arity("ping"));
+    }
+    reply.array(2);
+    reply.bulk(b"pong");
+    match args.len() {
+        1 => reply.bulk(b""),
+        _ => echo_value(args.take_value(1), reply),
     }
     Ok(Flow::Done)
 }
@@ -249,12 +265,43 @@ const RESET: CommandSpec = CommandSpec {
 };
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let authenticated = context.engine.settings().requirepass.is_empty();
-    let client = context.engine.client_mut(context.client);
+    if ends_some(context.engine, context.client) {
+        return Ok(Flow::Sliced(Box::new(Resetting(context.client))));
+    }
+    reset_now(context.engine, context.client, reply);
+    Ok(Flow::Done)
+}
+
+fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
+    engine.leave_monitors(id);
+    let authenticated = engine.settings().requirepass.is_empty();
+    let client = engine.client_mut(id);
     client.reset(authenticated);
     reply.protocol = client.protocol;
     reply.simple("RESET");
-    Ok(Flow::Done)
+}
+
+/// Ends some of what a client is sent; whether there is more.
+fn ends_some(engine: &mut Engine, client: ClientId) -> bool {
+    engine.unsubscribe_some(client) || engine.stop_tracking(client)
+}
+
+/// RESET of a client with many subscriptions, or prefixes.
+#[derive(Debug)]
+struct Resetting(ClientId);
+
+impl Sliced for Resetting {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        if ends_some(slice.engine, self.0) {
+            return Ok(Progress::More);
+        }
+        reset_now(slice.engine, self.0, slice.reply);
+        Ok(Progress::Done)
+    }
 }
 
 const CLIENT: CommandSpec = CommandSpec {
@@ -276,6 +323,10 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_PAUSE,
         &CLIENT_REPLY,
         &CLIENT_UNBLOCK,
+        &tracking::TRACKING,
+        &tracking::CACHING,
+        &tracking::TRACKINGINFO,
+        &tracking::GETREDIR,
         &CLIENT_UNPAUSE,
         &CLIENT_HELP,
     ]),
@@ -405,7 +456,7 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
 
 fn client_info(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     let mut line = Vec::new();
-    context.engine.client(context.client).describe(context.engine.now(), &mut line);
+    context.engine.describe_client(context.client, &mut line);
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(Flow::Done)
@@ -430,19 +481,18 @@ const CLIENT_LIST: CommandSpec = CommandSpec {
 
 fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let engine = &*context.engine;
+    let mut kind = None;
     let asked = if args.len() == 2 {
         Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
-        let kind = ClientType::read(args, 3)?;
-        let mut ids = engine.clients.ids();
-        ids.retain(|&id| engine.clients.get(id).is_some_and(|client| ClientType::of(client) == kind));
-        Asked::These(ids.into_iter())
+        kind = Some(ClientType::read(args, 3)?);
+        Asked::These(engine.clients.ids().into_iter())
     } else if args.len() > 3 && args.is(2, "ID") {
         Asked::Arguments { next: 3 }
     } else {
         return Err(CommandError::Syntax);
     };
-    let mut list = ClientList { asked, text: Reply::new() };
+    let mut list = ClientList { asked, kind, text: Reply::new() };
     if list.go_on(engine, args)? {
         reply.verbatim_gathered("txt", list.text);
         return Ok(Flow::Done);
@@ -457,6 +507,8 @@ const CLIENTS_PER_SLICE: usize = 64;
 #[derive(Debug)]
 struct ClientList {
     asked: Asked,
+    /// Only those of this type.
+    kind: Option<ClientType>,
     text: Reply,
 }
 
@@ -487,8 +539,9 @@ impl ClientList {
                     u64::try_from(id).ok().map(ClientId)
                 }
             };
-            if let Some(client) = id.and_then(|id| engine.clients.get(id)) {
-                client.describe(engine.now(), &mut text);
+            if let Some(id) = id.filter(|&id| self.kind.is_none_or(|kind| ClientType::is_of(engine, id, kind)))
+                && engine.describe_client(id, &mut text)
+            {
                 text.push(b'\n');
             }
         }
@@ -619,8 +672,12 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
         reply,
         "CLIENT",
         &[
+            "CACHING (YES|NO)",
+            "    Keep, or do not keep, what the next command reads (see TRACKING).",
             "GETNAME",
             "    The connection's name.",
+            "GETREDIR",
+            "    The number of the connection that is told of keys that change, in place of this one.",
             "ID",
             "    The connection's number.",
             "INFO",
@@ -645,6 +702,11 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    Tell which library the client uses.",
             "SETNAME <name>",
             "    Name the connection.",
+            "TRACKING (ON|OFF) [REDIRECT <client-id>] [BCAST] [PREFIX <prefix> [...]]",
+            "         [OPTIN] [OPTOUT] [NOLOOP]",
+            "    Tell the connection, or not, when keys change whose values it keeps.",
+            "TRACKINGINFO",
+            "    How the connection is told of keys that change.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    End the wait of a connection, as if its time were up or with an error.",
             "UNPAUSE",

@@ -64,7 +64,11 @@ impl Copying {
         let is_free = self.replace || !found.exists();
         if is_free {
             let copy = self.copy.take().expect("just seen");
+            let replaces = found.exists();
             db.put_copy(found, self.value_type, copy, self.ttl)?;
+            if replaces {
+                db.also(target, Event::New);
+            }
             db.changed(target, Event::CopyTo);
         }
         reply.integer(i64::from(is_free));

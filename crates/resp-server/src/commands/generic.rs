@@ -208,7 +208,11 @@ fn rename_key(db: &mut Db<'_>, args: &Args<'_>, replace: bool) -> Result<bool, C
     if source == target || (found_target.exists() && !replace) {
         return Ok(false);
     }
+    let replaces = found_target.exists();
     db.rename(found, found_target)?;
+    if replaces {
+        db.also(target, Event::New);
+    }
     db.changed(source, Event::RenameFrom);
     db.also(target, Event::RenameTo);
     Ok(true)
@@ -264,7 +268,11 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>, reply: &
     }
     if copies {
         db.copy(&found, target_db, &found_target)?;
-        keyspace.db(target_db).changed(target, Event::CopyTo);
+        let mut db = keyspace.db(target_db);
+        if found_target.exists() {
+            db.also(target, Event::New);
+        }
+        db.changed(target, Event::CopyTo);
     }
     reply.integer(i64::from(copies));
     Ok(Flow::Done)

@@ -16,7 +16,7 @@ use crate::text::integer::parse_i64;
 use Flag::{Admin, AllowBusy, Fast, Loading, NoMulti, Noscript, Readonly, Sentinel, Stale};
 
 /// The family's commands.
-pub const COMMANDS: &[&CommandSpec] = &[&CONFIG, &INFO, &MEMORY, &SHUTDOWN, &TIME];
+pub const COMMANDS: &[&CommandSpec] = &[&CONFIG, &INFO, &MEMORY, &MONITOR, &SHUTDOWN, &TIME];
 
 const CONFIG: CommandSpec = CommandSpec {
     name: "config",
@@ -226,6 +226,24 @@ const INFO: CommandSpec = CommandSpec {
 fn info_command(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let text = info(context.engine, args.from(1));
     reply.verbatim("txt", text.as_bytes());
+    Ok(Flow::Done)
+}
+
+const MONITOR: CommandSpec = CommandSpec {
+    name: "monitor",
+    arity: Exactly(1),
+    flags: &[Admin, Noscript, Loading, Stale],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(monitor),
+    doc: Doc { summary: "Shows the connection all commands of all clients from now on.", ..Doc::of(Group::Server) },
+};
+
+/// A second MONITOR is not answered, as in Redis.
+fn monitor(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if context.engine.begin_monitoring(context.client) {
+        reply.ok();
+    }
     Ok(Flow::Done)
 }
 

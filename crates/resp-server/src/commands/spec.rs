@@ -390,6 +390,8 @@ pub enum Group {
     List,
     /// Hashes.
     Hash,
+    /// Publish and subscribe.
+    Pubsub,
     /// The server itself.
     Server,
     /// Sets.
@@ -409,6 +411,7 @@ impl Group {
             Group::Generic => "generic",
             Group::List => "list",
             Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -425,6 +428,8 @@ impl Group {
             Group::Hash => Some(AclCategory::Hash),
             // SORT is generic and not of the key space: rows say it themselves.
             Group::Generic => None,
+            // The flag says it.
+            Group::Pubsub => None,
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),

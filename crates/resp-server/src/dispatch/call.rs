@@ -8,7 +8,8 @@ use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
 use super::muted;
-use super::parked::serve_parked;
+use super::news;
+use super::parked::serve;
 use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
@@ -22,6 +23,8 @@ pub struct Executed {
     pub requests: usize,
     /// The connection closes once the reply is sent (QUIT, or a refused client).
     pub close: bool,
+    /// The connection closes at once: more waits for the client than may.
+    pub cut: bool,
     /// Why the first request that is left was not carried out, if it was tried.
     pub pause: Option<Pause>,
 }
@@ -80,11 +83,18 @@ pub fn execute(
     reply: &mut Reply,
 ) -> Executed {
     if engine.is_parked(client) {
-        return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Park) };
+    }
+    if !engine.pubsub.is_idle() && !engine.has_task(client) {
+        if engine.must_deliver_first(client) {
+            return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Slice) };
+        }
+        take_own_outbox(engine, client, reply);
     }
     if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
-        return Executed { requests: 0, close: false, pause: Some(Pause::Wait) };
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Wait) };
     }
+    let deliveries_before = engine.deliveries();
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
     let slot = turn.slot;
@@ -106,6 +116,9 @@ pub fn execute(
     let mut close = false;
     let mut pause = None;
     if engine.has_task(client) {
+        if let Some(beginning) = engine.take_beginning(client) {
+            reply.append(beginning);
+        }
         pause = turn.go_on(engine, &batch.args(at, bytes), reply);
         at += usize::from(pause.is_none());
         if turn.has_to_wait && at < end {
@@ -145,6 +158,10 @@ pub fn execute(
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
+        if !engine.pubsub.is_idle() {
+            // What it has published may be for itself, too.
+            break;
+        }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
         if work >= look_at {
             look_at = work + look;
@@ -159,7 +176,14 @@ pub fn execute(
     let last = at.checked_sub(1).filter(|&last| last >= from).map(|last| batch.args(last, bytes));
     turn.end_run(engine, last.as_ref());
     engine.clients.at_mut(slot).args_bytes = 0;
-    Executed { requests: at - from, close, pause }
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
+    }
+    if !engine.pubsub.is_idle() {
+        engine.note_deliveries(client, deliveries_before);
+    }
+    let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
+    Executed { requests: at - from, close, cut, pause }
 }
 
 /// A turn while it lasts.
@@ -222,23 +246,23 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Serves those who have waited for what this turn's client has changed. If they are more than a step serves, or others
-    /// are being served, the client waits for its turn.
+    /// Tells others what this turn's client has changed, and serves those who have waited for it, if somebody has. If they are more
+    /// than a step serves, or others are being served, the client waits for its turn.
     #[cold]
-    fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
+    fn tell(&mut self, engine: &mut Engine, args: &Args<'_>, serves: bool) {
         self.end_run(engine, Some(args));
-        if engine.is_nested() {
-            return;
-        }
-        let is_left = if engine.is_serving() {
-            engine.hold_ready();
-            true
-        } else {
-            serve_parked(engine)
-        };
-        if is_left {
-            engine.wait_until_served(self.client);
-            self.has_to_wait = engine.holds.is_waiting(self.client);
+        news::tell_notices(engine, Some(self.client));
+        if serves && !engine.is_nested() {
+            let is_left = if engine.is_serving() {
+                engine.hold_ready();
+                true
+            } else {
+                serve(engine)
+            };
+            if is_left {
+                engine.wait_until_served(self.client);
+                self.has_to_wait = engine.holds.is_waiting(self.client);
+            }
         }
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
@@ -281,6 +305,20 @@ impl Turn {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Next {
+        let next = self.ask_each_gate(engine, resolved, args, reply);
+        if engine.tracking.clients() > 0 && !args.is(0, "client") && !matches!(next, Next::Pause(Pause::Wait)) {
+            engine.end_caching(self.client);
+        }
+        next
+    }
+
+    fn ask_each_gate(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
@@ -315,7 +353,17 @@ impl Turn {
                 if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
                     return Next::Pause(Pause::Wait);
                 }
-                self.call(engine, command, args, reply)
+                let command = match news::is_only_subscriber(engine.clients.at(self.slot)) {
+                    true => self.lookup.of_subscriber(command),
+                    false => command,
+                };
+                let remembers = news::begin_watching(engine, self.client, command, args);
+                let next = self.call(engine, command, args, reply);
+                news::end_watching(engine, self.client, command, args, remembers);
+                if matches!(next, Next::Done) {
+                    take_own_outbox(engine, self.client, reply);
+                }
+                next
             }
             (None, _) => unreachable!("what does not exist is refused"),
         }
@@ -361,9 +409,13 @@ impl Turn {
                 Next::Done
             }
         };
-        // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_news() {
-            self.serve_parked(engine, args);
+        // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
+        if engine.keyspace.has_news() {
+            let serves = engine.keyspace.awaited.has_news();
+            self.tell(engine, args, serves);
+            if matches!(next, Next::Done) {
+                take_own_outbox(engine, self.client, reply);
+            }
         }
         next
     }
@@ -412,18 +464,18 @@ impl Turn {
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        if engine.has_ready() {
-            self.serve_parked(engine, args);
+        let serves = engine.has_ready();
+        if serves || engine.keyspace.has_news() {
+            self.tell(engine, args, serves);
         }
         match outcome {
-            Ok(Progress::Done) => None,
-            Ok(Progress::More) => Some(Pause::Slice),
-            Ok(Progress::Waits) => Some(Pause::Wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                None
-            }
+            Ok(Progress::Done) => {}
+            Ok(Progress::More) => return Some(Pause::Slice),
+            Ok(Progress::Waits) => return Some(Pause::Wait),
+            Err(error) => fail(engine, command, &error, reply),
         }
+        take_own_outbox(engine, self.client, reply);
+        None
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -439,6 +491,9 @@ impl Turn {
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
+        if matches!(outcome, Ok(Flow::Done)) {
+            take_own_outbox(engine, client, reply);
+        }
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
         self.slow_ns = engine.settings().slow_ns();
         self.singly = self.slow_ns < SINGLY_NS;
@@ -473,6 +528,14 @@ impl Turn {
             Entry { id: 0, unix_seconds: engine.unix_seconds(), us, args: slowlog::shortened(args), addr, name };
         let len_max = usize::try_from(engine.settings.slowlog_max_len).unwrap_or(usize::MAX);
         engine.slowlog.add(entry, len_max);
+    }
+}
+
+/// Puts what a command has made others write to its own client behind its reply, which is whole.
+#[inline]
+fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
+    if let Some(letters) = engine.outbox.take(client) {
+        reply.append(letters);
     }
 }
 

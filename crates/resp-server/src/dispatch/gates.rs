@@ -6,7 +6,8 @@
 //! first to last, and the first that refuses gives the reply.
 
 use super::lookup::{Command, Resolved};
-use crate::commands::{Arity, CommandSpec, Flag};
+use super::news;
+use crate::commands::{Arity, CommandSpec, Flag, Group};
 use crate::engine::{Client, Engine};
 use crate::proto::{Args, CommandError, until_nul};
 
@@ -104,6 +105,32 @@ pub(super) const GATES: &[Gate] = &[
         },
     },
     Gate {
+        name: "the connection may do more than subscribe",
+        concerns: |command| !serves_subscribers(command),
+        closed: |_, client| news::is_only_subscriber(client),
+        refuse: |request| {
+            let command = request.command()?;
+            let refused = news::is_only_subscriber(request.client) && !serves_subscribers(command.spec);
+            refused.then(|| CommandError::quoting("ERR Can't execute '", command.name.as_bytes(), ONLY_PUBSUB))
+        },
+    },
+    Gate {
+        name: "the client may touch keys",
+        concerns: touches_keys,
+        closed: |_, client| client.is_monitor(),
+        refuse: |request| {
+            let refused = request.client.is_monitor() && touches_keys(request.command()?.spec);
+            refused.then_some(CommandError::text_static("ERR Replica can't interact with the keyspace"))
+        },
+    },
+    Gate {
+        name: "nobody looks at all that the client asks",
+        concerns: |_| true,
+        closed: news::is_watched,
+        // It is not refused: it is noted (see `news`).
+        refuse: |_| None,
+    },
+    Gate {
         name: "no long command holds its keys",
         concerns: |command| command.is(Flag::Write) || command.is(Flag::Readonly),
         closed: |engine, _| !engine.holds.is_idle(),
@@ -125,6 +152,22 @@ pub(super) const GATES: &[Gate] = &[
         refuse: |_| None,
     },
 ];
+
+/// What a RESP2 connection may ask while it subscribes to something.
+fn serves_subscribers(command: &CommandSpec) -> bool {
+    match command.doc.group {
+        Group::Connection => ["ping", "quit", "reset"].contains(&command.name),
+        Group::Pubsub => command.name.ends_with("subscribe"),
+        _ => false,
+    }
+}
+
+const ONLY_PUBSUB: &str = "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+
+/// Whether a command reads or changes data, or is told to replicas: a monitor, which counts as one, may not.
+fn touches_keys(command: &CommandSpec) -> bool {
+    command.is(Flag::Write) || command.is(Flag::Readonly) || command.is(Flag::MayReplicate)
+}
 
 /// The words are Redis's. DEBUG is the only protected command so far.
 const DEBUG_REFUSED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
@@ -220,6 +263,9 @@ mod tests {
                 "the command is enabled for the client",
                 "the client has shown the password",
                 "there is memory for a write",
+                "the connection may do more than subscribe",
+                "the client may touch keys",
+                "nobody looks at all that the client asks",
                 "no long command holds its keys",
                 "clients are not paused",
                 "the client wants its reply",
@@ -230,12 +276,12 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b1_1101_0000),
-            ("set", 0b1_1111_0000),
-            ("auth", 0b1_1000_0000),
-            ("del", 0b1_1101_0000),
-            ("ping", 0b1_1001_0000),
-            ("debug", 0b1_1001_1000),
+            ("get", 0b11_1101_0000),
+            ("set", 0b11_1111_0000),
+            ("auth", 0b01_0100_0000),
+            ("del", 0b11_1101_0000),
+            ("ping", 0b01_0001_0000),
+            ("debug", 0b01_0101_1000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

@@ -91,7 +91,7 @@ fn may_be_long(engine: &Engine, db: usize, spec: &CommandSpec, args: &Args<'_>) 
 
 /// Whether the command takes its keys one by one when they are very many. The others, whose requests seldom have so many, take
 /// them at their start.
-fn takes_as_it_goes(spec: &CommandSpec) -> bool {
+pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
     const NAMES: &[&str] = &[
         "mget",
         "mset",
@@ -129,6 +129,6 @@ pub(super) fn keys<'a>(
     })
 }
 
-fn key_count(spec: &CommandSpec, args: &Args<'_>) -> usize {
+pub(super) fn key_count(spec: &CommandSpec, args: &Args<'_>) -> usize {
     spec.keys.iter().map(|keys| keys.positions(args).map_or(0, |positions| positions.size_hint().0)).sum()
 }

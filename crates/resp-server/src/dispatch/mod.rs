@@ -10,6 +10,7 @@
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
 //! * `muted`: requests whose reply is not wanted.
+//! * `news`: what others are told of a command.
 //! * `parked`: runs requests again that waited for a key.
 //! * `call`: a turn of a connection: its requests one after another, up to a budget, and what follows from each.
 //!
@@ -25,6 +26,7 @@ mod large;
 mod lookahead;
 mod lookup;
 mod muted;
+mod news;
 mod parked;
 
 pub use call::{Executed, Pause, execute};

@@ -7,18 +7,29 @@
 use super::call::{Next, Turn};
 use super::holding;
 use super::lookup::{Resolved, lookup};
+use super::news;
 use crate::engine::{ClientId, Engine};
 use crate::keyspace::KeyPlace;
 use crate::proto::Reply;
 
-/// What a step of serving may cost: some 100 us.
-const STEP: usize = 256;
+/// What a step of serving may cost: some 50 us.
+const STEP: usize = 128;
 /// What running a request again costs.
 const RUN: usize = 4;
 
-/// Runs parked requests again that may find something now, first come first served at each key: as many as a step may. What is left
-/// is held for those who wait for it; whether something is.
+/// Tells what has happened to keys, and runs parked requests again that may find something now, first come first served at each key:
+/// as many as a step may. What is left is held for those who wait for it; whether something is.
 pub fn serve_parked(engine: &mut Engine) -> bool {
+    news::tell_notices(engine, None);
+    let is_left = serve(engine);
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
+    }
+    is_left
+}
+
+/// Runs parked requests again: [`serve_parked`] within another client's turn.
+pub(super) fn serve(engine: &mut Engine) -> bool {
     if !engine.has_ready() || !engine.begin_serving() {
         return false;
     }
@@ -80,22 +91,29 @@ fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
     holding::is_held(engine, engine.client(client).db, command, &args)
 }
 
-/// Runs a parked request; its answer, or the beginning of a long one, goes to the client's outbox.
+/// Runs a parked request; its answer goes to the client's outbox, and the beginning of a long one to where its connection finds it.
 fn run_again(engine: &mut Engine, client: ClientId) {
     let parked = engine.unpark(client).expect("who stands in a queue is parked");
+    let earlier = engine.outbox.take(client);
     let mut answer = Reply::new();
     answer.protocol = engine.client(client).protocol;
     let next = Turn::new(engine, client).run_again(engine, &parked.request.args(), &mut answer);
-    match next {
-        Next::Park(_) => return engine.park_again(client, parked),
-        Next::Done | Next::Close => engine.note_answered(client),
-        // Its connection goes on with it.
-        Next::Pause(_) => {}
-    }
+    let protocol = answer.protocol;
+    let mut all = earlier.unwrap_or_default();
     if engine.client(client).is_muted() {
         engine.discard(answer);
-        return engine.outbox.wake(client);
+    } else {
+        all.append(answer);
     }
-    let protocol = answer.protocol;
-    engine.outbox.write(client, protocol, |reply| reply.append(answer));
+    match next {
+        Next::Park(_) => engine.park_again(client, parked),
+        Next::Done | Next::Close => engine.note_answered(client),
+        // Its connection goes on with it; nothing may come between.
+        Next::Pause(_) => return engine.begin_answer(client, all),
+    }
+    if all.is_empty() {
+        engine.outbox.wake(client);
+    } else {
+        engine.outbox.write(client, protocol, |reply| reply.append(all));
+    }
 }

@@ -257,6 +257,12 @@ impl Holds {
         self.waiting.get(&client).is_none_or(|waiting| waiting.woken)
     }
 
+    /// Whether some client may try again.
+    #[inline]
+    pub fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
     /// Clients that may try again, in the order in which they should; each is told once.
     pub fn take_woken(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.woken)

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use super::pubsub::Kind;
 use super::settings::print_percentage;
 use super::{Engine, REDIS_VERSION};
 use crate::text::integer::humanize;
@@ -133,8 +134,8 @@ fn clients(engine: &Engine, lines: &mut Lines) {
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
     lines.field("blocked_clients", engine.parked.len() + engine.pause.postponed());
-    lines.field("tracking_clients", 0);
-    lines.field("pubsub_clients", 0);
+    lines.field("tracking_clients", engine.tracking.clients());
+    lines.field("pubsub_clients", engine.pubsub.clients());
     lines.field("watching_clients", 0);
     lines.field("clients_in_timeout_table", engine.parked.with_deadline());
     lines.field("total_watched_keys", 0);
@@ -303,9 +304,11 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     }
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
-    for name in ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"] {
-        lines.field(name, 0);
-    }
+    lines.field("pubsub_channels", engine.pubsub.len(Kind::Channel));
+    lines.field("pubsub_patterns", engine.pubsub.len(Kind::Pattern));
+    lines.field("pubsubshard_channels", engine.pubsub.len(Kind::Shard));
+    lines.field("latest_fork_usec", 0);
+    lines.field("total_forks", 0);
     for name in ["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"] {
         lines.field(name, 0);
     }
@@ -314,12 +317,13 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     {
         lines.field(name, 0);
     }
-    for name in ["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies"] {
-        lines.field(name, 0);
-    }
+    lines.field("tracking_total_keys", engine.tracking.keys());
+    lines.field("tracking_total_items", engine.tracking.items());
+    lines.field("tracking_total_prefixes", engine.tracking.prefixes());
+    lines.field("unexpected_error_replies", 0);
     lines.field("total_error_replies", stats.error_replies);
     lines.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
-    lines.field("client_output_buffer_limit_disconnections", 0);
+    lines.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
     lines.field("total_reads_processed", stats.reads_processed);
     lines.field("total_writes_processed", stats.writes_processed);
     lines.field("io_threaded_reads_processed", 0);

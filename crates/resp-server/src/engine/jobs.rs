@@ -57,6 +57,9 @@ pub const JOBS: &[Job] = &[
             engine.keyspace.store.free(idle) | discarded | engine.garbage.step()
         },
     },
+    Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },
+    Job { name: "output-limits", in_debt: |engine| engine.output_in_debt(), step: |engine, _| engine.step_output() },
+    Job { name: "tracking", in_debt: |engine| engine.tracking_in_debt(), step: |engine, _| engine.step_tracking() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
 
@@ -124,14 +127,14 @@ impl Engine {
     }
 
     fn expiry_in_debt(&self) -> bool {
-        if self.expiry.stopped || self.is_paused(true) {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
-        if self.expiry.stopped || self.is_paused(true) {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         let holds = &self.holds;

@@ -21,6 +21,9 @@
 //! | [`pause`] | CLIENT PAUSE: who waits for its end |
 //! | [`crowd`] | how much memory clients may take together |
 //! | [`outbox`] | what is written to a client by others |
+//! | [`pubsub`] | who subscribes to what, and messages under way |
+//! | [`monitors`] | clients that see all commands |
+//! | [`tracking`] | clients that keep values, and are told when these change |
 //! | [`garbage`] | what is too much to be freed at once |
 
 pub mod client;
@@ -34,20 +37,23 @@ pub mod jobs;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
+pub mod monitors;
 pub mod outbox;
 pub mod parked;
 pub mod pause;
+pub mod pubsub;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
 pub mod tasks;
+pub mod tracking;
 
 use std::net::{IpAddr, SocketAddr};
 
 use chunkbuf::Store;
 
 use crate::keyspace::{Keyspace, Millis};
-use crate::proto::{CommandError, Limits};
+use crate::proto::{CommandError, Limits, Reply};
 
 pub use client::{Client, Replies};
 pub use clients::{Clients, Slot};
@@ -197,6 +203,12 @@ pub struct Engine {
     pub(crate) pause: pause::Pause,
     /// What is written to clients by others.
     pub outbox: outbox::Outbox,
+    /// Who subscribes to what.
+    pub(crate) pubsub: pubsub::PubSub,
+    /// Clients that see all commands.
+    pub(crate) monitors: monitors::Monitors,
+    /// Clients that keep values.
+    pub(crate) tracking: tracking::Table,
     /// What is freed in steps.
     pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
@@ -252,6 +264,9 @@ impl Engine {
             pause: pause::Pause::default(),
             crowd: crowd::Crowd::default(),
             outbox: outbox::Outbox::default(),
+            pubsub: pubsub::PubSub::default(),
+            monitors: monitors::Monitors::default(),
+            tracking: tracking::Table::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
@@ -347,6 +362,7 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.keyspace.notices.set_classes(self.settings.notify_keyspace_events);
         self.apply_crowd_limit();
     }
 
@@ -369,6 +385,12 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
+        if self.clients.get(client).is_some_and(|client| client.push.is_some()) {
+            self.leave_pubsub(client);
+            self.leave_monitors(client);
+            self.leave_tracking(client);
+        }
+        self.forget_output(client);
         if let Some(client) = self.clients.slot(client).map(|slot| self.clients.at(slot)) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
             self.crowd.upload_bytes -= client.upload_bytes as u64;
@@ -385,6 +407,14 @@ impl Engine {
     pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
         let slot = self.clients.slot(client).expect("commands come from connected clients");
         self.clients.at_mut(slot)
+    }
+
+    /// A client's line in CLIENT LIST, if it is connected.
+    pub(crate) fn describe_client(&self, client: ClientId, line: &mut Vec<u8>) -> bool {
+        let Some(client) = self.clients.get(client) else { return false };
+        let outbox = self.outbox.of(client.id).map_or((0, 0), |letters| (letters.len(), letters.segments() + 1));
+        client.describe(self.now, outbox, line);
+        true
     }
 
     /// What this client's requests may be at most right now.
@@ -404,8 +434,9 @@ impl Engine {
         read_bytes: usize,
         written_bytes: usize,
         query_buffer_bytes: usize,
-        reply_bytes: usize,
+        reply: &Reply,
     ) {
+        let reply_bytes = reply.own_bytes();
         self.stats.reads_processed += u64::from(read_bytes > 0);
         self.stats.writes_processed += u64::from(written_bytes > 0);
         self.stats.net_input_bytes += read_bytes as u64;
@@ -420,7 +451,13 @@ impl Engine {
         let before = (client.query_buffer_bytes + client.reply_bytes) as u64;
         client.query_buffer_bytes = query_buffer_bytes;
         client.reply_bytes = reply_bytes;
+        client.waiting_bytes = reply.len();
+        client.waiting_segments = reply.segments();
+        let over = client.push.as_ref().is_some_and(|push| push.over_until_us.is_some()).then_some(client.id);
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
+        if let Some(client) = over {
+            self.check_output(client, reply.len());
+        }
     }
 
     /// Counts what has come of a large value that a client is sending: memory that it takes, although it is in the store's books.
@@ -463,6 +500,7 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .filter(|client| !client.is_subscriber() && !client.is_monitor())
             .filter(|client| !client.blocked && !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
@@ -475,7 +513,11 @@ impl Engine {
 
     /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
     pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes
+        self.keyspace.store.held_bytes()
+            + self.buffer_bytes
+            + self.outbox.own_bytes() as u64
+            + self.tracking.memory_bytes()
+            + self.pubsub.memory_bytes()
     }
 
     /// Gives the server another replication id, as if its data were another's from now on.

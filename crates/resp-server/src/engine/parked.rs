@@ -90,6 +90,8 @@ pub struct Parked {
     deadlines: BTreeSet<(u64, ClientId)>,
     /// Clients whose connection has not taken note of their answer yet.
     answered: HashSet<ClientId>,
+    /// Beginnings of long answers that their connections have not taken yet.
+    begun: HashMap<ClientId, Reply>,
     /// Keys that were ready but held, and how many releases there had been.
     deferred: Vec<KeyPlace>,
     deferred_since: u64,
@@ -231,6 +233,20 @@ impl Engine {
         !self.parked.answered.is_empty() && self.parked.answered.remove(&client)
     }
 
+    /// A parked request has begun to be answered: its connection puts this before the rest.
+    pub(crate) fn begin_answer(&mut self, client: ClientId, beginning: Reply) {
+        self.parked.begun.insert(client, beginning);
+        self.outbox.wake(client);
+    }
+
+    /// The beginning of a long answer to a request that was parked; told once.
+    pub(crate) fn take_beginning(&mut self, client: ClientId) -> Option<Reply> {
+        if self.parked.begun.is_empty() {
+            return None;
+        }
+        self.parked.begun.remove(&client)
+    }
+
     /// Answers a parked request although no key is ready; whether the client was parked.
     pub(crate) fn unblock(&mut self, client: ClientId, how: Unblock) -> bool {
         let Some(parked) = self.unpark(client) else { return false };
@@ -258,6 +274,9 @@ impl Engine {
         self.unpark(client);
         self.forget_postponed(client);
         self.parked.answered.remove(&client);
+        if let Some(beginning) = self.take_beginning(client) {
+            self.garbage.add(beginning);
+        }
         if let Some(reply) = self.outbox.take(client) {
             self.garbage.add(reply);
         }

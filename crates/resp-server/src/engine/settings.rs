@@ -8,10 +8,15 @@ mod kinds;
 
 pub use kinds::{Admitted, LogLevel, Password};
 
+use crate::keyspace::notices::Classes;
 use crate::text::glob::{self, Case};
 use crate::text::integer::{parse_i64, parse_memory};
 use crate::text::split;
 use crate::types::Limits;
+
+mod output;
+
+pub use output::{ClientClass, OutputLimit, OutputLimits};
 
 /// The values of all settings.
 #[derive(Clone, Debug)]
@@ -61,6 +66,12 @@ pub struct Settings {
     pub blob_threshold: u64,
     /// When a collection is told to have its large encoding.
     pub limits: Limits,
+    /// The events of keys that are published.
+    pub notify_keyspace_events: Classes,
+    /// How much may wait for a client.
+    pub output_limits: OutputLimits,
+    /// Keys that are remembered for clients that track; 0: as many as they read.
+    pub tracking_table_max_keys: u64,
     /// Microseconds from which on a command is kept in the slow log; below 0: none is.
     pub slowlog_log_slower_than: i64,
     /// Entries of the slow log.
@@ -110,6 +121,9 @@ impl Default for Settings {
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
             limits: Limits::default(),
+            notify_keyspace_events: Classes::default(),
+            output_limits: OutputLimits::default(),
+            tracking_table_max_keys: 1_000_000,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             large_request_bytes: 1 << 20,
@@ -166,6 +180,10 @@ pub enum Value {
     Text(fn(&Settings) -> &str, fn(&mut Settings, String)),
     /// Several words.
     Words(fn(&Settings) -> &[String], fn(&mut Settings, Vec<String>)),
+    /// Classes of events, a letter each.
+    Events(fn(&Settings) -> Classes, fn(&mut Settings, Classes)),
+    /// Words in groups of four: a class of clients, its hard and its soft limit, and seconds.
+    ByClass(fn(&Settings) -> &OutputLimits, fn(&mut Settings, OutputLimits)),
     /// Always this value; setting it to anything else is refused with this reason.
     Fixed(&'static str, &'static str),
 }
@@ -187,7 +205,7 @@ use kinds::{ADMITTED, LOG_LEVELS};
 
 use Change::{AnyTime, AtStart, Kept};
 use Unit::{Memory, MemoryOrPercent, Octal, Plain};
-use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Words};
+use Value::{Bool, ByClass, Bytes, Choice, Events, Fixed, Integer, Number, Percentages, Text, Words};
 
 /// Every setting.
 #[rustfmt::skip] // a table: one row a setting
@@ -314,12 +332,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
+    row("notify-keyspace-events", AnyTime, Events(|s| s.notify_keyspace_events, |s, v| s.notify_keyspace_events = v)),
+    row("client-output-buffer-limit", AnyTime, ByClass(|s| &s.output_limits, |s, v| s.output_limits = v)),
+    row(
+        "tracking-table-max-keys",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.tracking_table_max_keys.into(), |s, v| s.tracking_table_max_keys = v as u64),
+    ),
     row("appendfsync", AnyTime, Fixed("everysec", "persistence is not available in this version")),
     row("no-appendfsync-on-rewrite", AnyTime, Fixed("no", "persistence is not available in this version")),
     row("auto-aof-rewrite-percentage", AnyTime, Fixed("100", "persistence is not available in this version")),
     row("auto-aof-rewrite-min-size", AnyTime, Fixed("67108864", "persistence is not available in this version")),
     row("stop-writes-on-bgsave-error", AnyTime, Fixed("no", "persistence is not available in this version: no write is stopped")),
-    row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
     // What it watches.
     row(
         "slowlog-log-slower-than",
@@ -462,6 +486,11 @@ impl Setting {
             set(settings, read_percentages(words)?);
             return Ok(());
         }
+        if let ByClass(get, set) = self.value {
+            let limits = output::read(get(settings), words)?;
+            set(settings, limits);
+            return Ok(());
+        }
         let [word] = words else {
             return Err(WRONG_NUMBER.to_owned());
         };
@@ -504,7 +533,11 @@ impl Setting {
             }
             Bytes(_, set) => set(settings, word.to_vec()),
             Text(_, set) => set(settings, utf8(word)?),
-            Words(..) | Percentages(..) | Fixed(..) => unreachable!("they return above"),
+            Events(_, set) => {
+                let refusal = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                set(settings, Classes::parse(word).ok_or(refusal)?);
+            }
+            Words(..) | Percentages(..) | ByClass(..) | Fixed(..) => unreachable!("they return above"),
         }
         Ok(())
     }
@@ -522,6 +555,8 @@ impl Setting {
             Percentages(get, _) => {
                 get(settings).iter().map(|&value| print_percentage(value)).collect::<Vec<_>>().join(" ").into()
             }
+            Events(get, _) => get(settings).print().into(),
+            ByClass(get, _) => get(settings).print().into(),
             Fixed(value, _) => value.into(),
         }
     }
@@ -662,6 +697,7 @@ pub fn set_all(settings: &Settings, pairs: &[(&[u8], &[u8])]) -> Result<Settings
     for (at, (setting, &(_, value))) in rows.iter().zip(pairs).enumerate() {
         let words: Vec<&[u8]> = match setting.value {
             Words(..) | Percentages(..) => value.split(|&byte| byte == b' ').collect(),
+            ByClass(..) => value.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect(),
             _ => vec![value],
         };
         setting.set(&mut changed, &words).map_err(|reason| SetError::Failed(at, reason))?;
@@ -749,7 +785,7 @@ mod tests {
             let mut copy = defaults.clone();
             let printed = setting.print(&defaults);
             let words: Vec<&[u8]> = match setting.value {
-                Words(..) | Percentages(..) => printed.split(|&byte| byte == b' ').collect(),
+                Words(..) | Percentages(..) | ByClass(..) => printed.split(|&byte| byte == b' ').collect(),
                 _ => vec![&printed],
             };
             setting.set(&mut copy, &words).unwrap();

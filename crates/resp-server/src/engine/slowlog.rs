@@ -15,7 +15,7 @@ pub const ARGS_MAX: usize = 32;
 pub const ARG_BYTES_MAX: usize = 128;
 const _: () = assert!(ARG_BYTES_MAX <= ARG_HEAD, "so much is remembered of a large argument");
 /// What stands for a password.
-const HIDDEN: &[u8] = b"(redacted)";
+pub(super) const HIDDEN: &[u8] = b"(redacted)";
 
 /// A slow command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
 
 /// Whether an argument is a password, or a name that goes with one: all of AUTH, those behind HELLO's AUTH, and the value of
 /// CONFIG SET requirepass.
-fn is_secret(args: &Args<'_>, at: usize) -> bool {
+pub(super) fn is_secret(args: &Args<'_>, at: usize) -> bool {
     if args.is(0, "auth") {
         return at > 0;
     }

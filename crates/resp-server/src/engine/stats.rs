@@ -31,6 +31,8 @@ pub struct Stats {
     pub net_input_bytes: u64,
     /// Bytes written to clients.
     pub net_output_bytes: u64,
+    /// Clients that were closed because too much waited for them.
+    pub output_limit_disconnections: u64,
     /// The most memory that was in use at a sample.
     pub memory_peak_bytes: u64,
     /// By command number.

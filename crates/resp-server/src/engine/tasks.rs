@@ -85,6 +85,8 @@ pub struct Slice<'a> {
     pub reply: &'a mut Reply,
     /// Who asked; `None`: it has gone.
     client: Option<ClientId>,
+    /// It only reads.
+    reads: bool,
     /// Others may look at the keys that it takes, and find that one has expired.
     shares: bool,
 }
@@ -102,6 +104,9 @@ impl Slice<'_> {
         let is_taken = self.engine.holds.take_in_bulk(self.client, hash);
         if is_taken && self.shares {
             self.engine.keyspace.keep_in_bulk(self.db, hash);
+        }
+        if let Some(client) = self.client.filter(|_| is_taken && self.reads) {
+            self.engine.remember_as_it_goes(client, key);
         }
         is_taken
     }
@@ -250,7 +255,8 @@ impl Engine {
         self.keyspace.store.redeem(std::mem::take(&mut task.promised));
         self.keyspace.look_as_of(task.as_of);
         let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
-        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, shares });
+        let reads = !task.writes;
+        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client, reads, shares });
         self.keyspace.look_as_of(None);
         self.keyspace.store.end_grant();
         let room = task.sliced.room();

@@ -199,6 +199,9 @@ impl Db<'_> {
             self.keyspace.stats.keyspace_hits += 1;
         } else {
             self.keyspace.stats.keyspace_misses += 1;
+            if self.keyspace.notices.are_wanted() {
+                self.keyspace.notices.note(self.index, key, Event::KeyMiss);
+            }
         }
         found
     }
@@ -382,6 +385,7 @@ impl Db<'_> {
         database.fields.clear();
         database.unfinished.clear();
         self.keyspace.discard_collections(self.index);
+        self.keyspace.notices.note_flush();
         keys
     }
 
@@ -402,9 +406,12 @@ impl Db<'_> {
 
     /// Tells those who want to know of changes, in this order.
     #[cold]
-    fn tell(&mut self, key: &[u8], _event: Event) {
-        let place = (self.index as u32, self.keyspace.store.key(key).hash());
-        self.keyspace.awaited.note(place);
+    fn tell(&mut self, key: &[u8], event: Event) {
+        if !self.keyspace.awaited.is_empty() {
+            let place = (self.index as u32, self.keyspace.store.key(key).hash());
+            self.keyspace.awaited.note(place);
+        }
+        self.keyspace.notices.note(self.index, key, event);
     }
 
     pub(super) fn map(&self) -> chunkbuf::MapId {
@@ -463,6 +470,9 @@ impl Db<'_> {
         self.keyspace.writes += 1;
         if !found.exists() && !self.unwatched() {
             self.keyspace.note_birth(self.index, found.stored_key().hash());
+        }
+        if !found.exists() && self.keyspace.notices.are_wanted() {
+            self.keyspace.notices.note(self.index, found.stored_key().bytes(), Event::New);
         }
         let old = found.expires();
         if old.is_some() || expires.is_some() {

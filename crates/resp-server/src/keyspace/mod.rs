@@ -6,6 +6,7 @@
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
 //! * [`awaited`]: keys that somebody waits for.
+//! * [`notices`]: events that somebody is to be told of.
 //! * [`crate::types::wheel`]: the timing wheel that finds keys whose time has come.
 //! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
@@ -26,6 +27,7 @@ mod event;
 mod fields;
 pub(crate) mod hashes;
 mod memory;
+pub(crate) mod notices;
 mod string;
 mod value;
 mod walk;
@@ -43,6 +45,7 @@ use collections::{Discarded, Table};
 pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
+use notices::Notices;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
@@ -75,6 +78,8 @@ pub struct Keyspace {
     pub(crate) slice_bytes: usize,
     /// Keys that somebody waits for.
     pub(crate) awaited: Awaited,
+    /// Events that somebody is to be told of.
+    pub(crate) notices: Notices,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -160,6 +165,7 @@ impl Keyspace {
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
             awaited: Awaited::default(),
+            notices: Notices::default(),
             stats: Stats::default(),
             random: seed,
             writes: 0,
@@ -210,7 +216,13 @@ impl Keyspace {
     /// Whether anybody wants to know of changes; if not, a change costs this look.
     #[inline]
     fn is_observed(&self) -> bool {
-        !self.awaited.is_empty()
+        !self.awaited.is_empty() || self.notices.are_wanted()
+    }
+
+    /// Whether something has happened that others are to be told of, or may have waited for.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.awaited.has_news() || !self.notices.is_empty()
     }
 
     /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.

@@ -103,6 +103,11 @@ impl Reply {
         self.len() - self.blob_bytes
     }
 
+    /// Segments that wait to be sent before what was written last.
+    pub fn segments(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -24,7 +24,8 @@
 //! 7. A request that is long goes on a slice a turn, and one that has to wait for it is woken (see [`crate::engine::tasks`]); the
 //!    connection does nothing else meanwhile. Neither is kept by a client that does not take its replies, as others may wait.
 //! 8. A request that is parked (see [`crate::engine::parked`]) is the engine's. The connection goes on reading a little meanwhile, to
-//!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox.
+//!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox. Whoever writes
+//!    there wakes it, whatever it waits for: it may be idle, or its socket full.
 //! 9. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
@@ -115,6 +116,8 @@ pub(super) struct Connection {
     owes: u64,
     /// Whether it counts among `shared.unsent`.
     counted_unsent: bool,
+    /// Whether the engine has been told of replies that wait.
+    told_unsent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +165,12 @@ struct Worked {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut connection: Connection) {
+    poll_fn(|cx| {
+        // The task's own, which stays the same.
+        connection.shared.wakers.borrow_mut().insert(connection.client, cx.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
     while let Turn::Over = poll_fn(|cx| connection.poll_turn(cx)).await {
         // Ready tasks come first, and then the system is asked for events, before this task goes on.
         tokio::task::yield_now().await;
@@ -183,6 +192,7 @@ impl Connection {
             phase: Phase::Reading,
             owes: 0,
             counted_unsent: false,
+            told_unsent: false,
         }
     }
 
@@ -206,12 +216,13 @@ impl Connection {
         let mut used_up = false;
         loop {
             let mut waits = false;
-            self.take_outbox();
+            let was_sent_more = self.take_outbox();
             if !self.reply.is_empty() {
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
                         // The end of the server waits for the rest.
                         self.count_unsent(true);
+                        self.tell_unsent();
                         return Poll::Ready(Turn::Over);
                     }
                     Poll::Ready(Ok(())) => {}
@@ -220,6 +231,9 @@ impl Connection {
                 }
             }
             self.count_unsent(waits);
+            if waits || was_sent_more || self.told_unsent {
+                self.tell_unsent();
+            }
             if self.phase == Phase::Closing || self.shared.ending.get() {
                 return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
             }
@@ -231,11 +245,9 @@ impl Connection {
             }
             used_up = match self.phase {
                 Phase::Waiting if !self.shared.engine.borrow().holds.may_retry(self.client) => {
-                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
                     return Poll::Pending;
                 }
                 Phase::Parked if self.shared.engine.borrow().is_parked(self.client) => {
-                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
                     if ready!(self.poll_receive_ahead(cx)).is_err() {
                         return Poll::Ready(Turn::Closed);
                     }
@@ -333,7 +345,7 @@ impl Connection {
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         engine.ledger.part(ledger::READ, 1, shared.clock.ns());
         let waiting = self.query.len();
-        engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, self.reply.own_bytes());
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, &self.reply);
         let apart = upload.received();
         engine.note_upload(self.client, if upload.is_whole() { 0 } else { apart as usize });
         if engine.crowd_in_debt() {
@@ -422,13 +434,7 @@ impl Connection {
             let now = self.shared.clock.at(engine.ledger.began_ns());
             engine.set_now(now);
             engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
-            engine.note_io(
-                self.client,
-                received,
-                std::mem::take(&mut self.written),
-                self.query.len(),
-                self.reply.own_bytes(),
-            );
+            engine.note_io(self.client, received, std::mem::take(&mut self.written), self.query.len(), &self.reply);
         } else {
             self.work_on_query_with(received);
         }
@@ -465,7 +471,7 @@ impl Connection {
         engine.set_now(now);
         engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
         let written = std::mem::take(&mut self.written);
-        engine.note_io(self.client, received, written, self.query.len(), self.reply.own_bytes());
+        engine.note_io(self.client, received, written, self.query.len(), &self.reply);
         if received == 0 {
             engine.forget_parked(self.client);
             self.phase = Phase::Closing;
@@ -474,13 +480,24 @@ impl Connection {
         Poll::Ready(self.check_request_bytes(0))
     }
 
-    /// Takes what others have written to the client, unless a long command is in the middle of its reply.
-    fn take_outbox(&mut self) {
-        if self.phase != Phase::Slicing
-            && let Some(letters) = self.shared.engine.borrow_mut().outbox.take(self.client)
-        {
-            self.reply.append(letters);
+    /// Takes what others have written to the client, unless a long command is in the middle of its reply, or nothing comes behind
+    /// the last one any more; whether there was something.
+    fn take_outbox(&mut self) -> bool {
+        let mut engine = self.shared.engine.borrow_mut();
+        if engine.outbox.is_empty() || self.phase == Phase::Closing || engine.has_task(self.client) {
+            return false;
         }
+        let letters = engine.outbox.take(self.client);
+        letters.map(|letters| self.reply.append(letters)).is_some()
+    }
+
+    /// Tells the engine how much waits to be sent: it bounds that, and others are told of it.
+    fn tell_unsent(&mut self) {
+        let written = std::mem::take(&mut self.written);
+        let mut engine = self.shared.engine.borrow_mut();
+        engine.note_io(self.client, 0, written, self.query.len(), &self.reply);
+        self.shared.wake(&mut engine);
+        self.told_unsent = !self.reply.is_empty();
     }
 
     fn work_on_query(&mut self) {
@@ -529,7 +546,7 @@ impl Connection {
         let engine = &mut *shared.engine.borrow_mut();
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         let debt_before = engine.copy_debt();
-        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.own_bytes());
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), &self.reply);
         shared.turns.set(shared.turns.get() + 1);
         if self.reply.is_empty() {
             self.reply.lend(std::mem::take(memory));
@@ -557,6 +574,10 @@ impl Connection {
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
             if executed.requests > 0 {
                 current.drop_apart();
+            }
+            if executed.cut {
+                engine.discard(std::mem::take(&mut self.reply));
+                break Phase::Closing;
             }
             if executed.close {
                 break Phase::Closing;
@@ -613,8 +634,8 @@ impl Drop for Connection {
         self.shared.tasks.borrow_mut().remove(&self.client);
         let mut engine = self.shared.engine.borrow_mut();
         engine.begin_turn(self.shared.clock.ns(), 0);
-        engine.note_io(self.client, 0, self.written, 0, 0);
-        self.shared.waiting.borrow_mut().remove(&self.client);
+        engine.note_io(self.client, 0, self.written, 0, &Reply::new());
+        self.shared.wakers.borrow_mut().remove(&self.client);
         if let Some(Held { batch, next, .. }) = self.held.take().map(|held| *held)
             && engine.has_task(self.client)
         {

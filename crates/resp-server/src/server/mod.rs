@@ -84,8 +84,8 @@ struct Shared {
     desk: RefCell<Desk>,
     /// How to end the task of each client.
     tasks: RefCell<HashMap<ClientId, AbortHandle>>,
-    /// The tasks of clients that wait for what others hold, or for a key.
-    waiting: RefCell<HashMap<ClientId, Waker>>,
+    /// How to wake the task of each client, whatever it waits for.
+    wakers: RefCell<HashMap<ClientId, Waker>>,
     /// When the jobs will look for work next, on the monotonic clock, in microseconds.
     rest_ends_us: Cell<u64>,
     /// Told when they have to look earlier.
@@ -101,11 +101,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// Wakes the connections whose client may go on, in order, and the jobs if one of them is due before they meant to look.
-    /// After whatever may have ended a long command, or answered or parked a request.
+    /// Wakes the connections whose client may go on or is sent something, in order, closes those that are to be closed, and wakes the
+    /// jobs if one of them is due before they meant to look. After whatever may have ended a long command, or answered or parked a
+    /// request.
     fn wake(&self, engine: &mut Engine) {
         let is_due = engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get());
-        if is_due || engine.has_ready() {
+        if is_due || engine.has_ready() || engine.is_delivering() {
             self.rest_ends.notify_one();
         }
         if engine.clients.has_killed() {
@@ -114,12 +115,19 @@ impl Shared {
         if engine.crowd_in_debt() {
             self.rest_ends.notify_one();
         }
-        if engine.holds.is_idle() && !engine.outbox.has_woken() && self.waiting.borrow().is_empty() {
+        if !engine.holds.has_woken() && !engine.outbox.has_woken() {
             return;
         }
+        let wakers = self.wakers.borrow();
         for client in engine.holds.take_woken().into_iter().chain(engine.outbox.take_woken()) {
-            if let Some(waker) = self.waiting.borrow_mut().remove(&client) {
-                waker.wake();
+            if let Some(waker) = wakers.get(&client) {
+                waker.wake_by_ref();
+            }
+        }
+        for client in engine.outbox.take_closing() {
+            tracing::warn!("closing the connection of client {}: too much waits for it", client.0);
+            if let Some(task) = self.tasks.borrow().get(&client) {
+                task.abort();
             }
         }
     }
@@ -220,7 +228,7 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         clock,
         desk: RefCell::new(Desk::new()),
         tasks: RefCell::new(HashMap::new()),
-        waiting: RefCell::new(HashMap::new()),
+        wakers: RefCell::new(HashMap::new()),
         rest_ends_us: Cell::new(0),
         rest_ends: Notify::new(),
         turns: Cell::new(0),

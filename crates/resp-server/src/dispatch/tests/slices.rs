@@ -22,6 +22,8 @@ mod hashes;
 mod lists;
 /// Requests that wait for a key.
 mod parked;
+/// What is sent to clients by others.
+mod push;
 /// Long commands under a memory limit.
 mod room;
 /// Long commands on sets.
@@ -94,7 +96,10 @@ impl Clients {
         if this.pause == Pause::Wait && !self.engine.holds.may_retry(client) {
             return Err(Pause::Wait);
         }
-        if let Some(letters) = self.engine.outbox.take(client) {
+        // As a connection does: not in the middle of a reply.
+        if !self.engine.has_task(client)
+            && let Some(letters) = self.engine.outbox.take(client)
+        {
             this.reply.append(letters);
         }
         let OwnedRequest { bytes, batch, index } = &this.request;

@@ -188,10 +188,10 @@ fn the_largest_clients_go_first_and_who_may_not_go_stays() {
     let mut clients = Clients::new();
     let all: Vec<ClientId> = (0..5).map(|_| clients.connect()).collect();
     for (number, &client) in all.iter().enumerate() {
-        clients.engine.note_io(client, 1, 0, (number + 1) * 100_000, 0);
+        clients.engine.note_io(client, 1, 0, (number + 1) * 100_000, &Reply::new());
     }
     assert_eq!(clients.ask(all[4], &words("CLIENT NO-EVICT ON")), ok(OK));
-    clients.engine.note_io(all[4], 1, 0, 500_000, 0);
+    clients.engine.note_io(all[4], 1, 0, 500_000, &Reply::new());
     assert_eq!(clients.ask(all[0], &words("CONFIG SET maxmemory-clients 900kb")), ok(OK));
     clients.at_us(1000);
     assert_eq!(clients.end_killed(), [all[3], all[2]]);

@@ -129,6 +129,46 @@ fn without_room_for_all_nothing_is_changed() {
     }
 }
 
+/// An expiry takes little, but its field is written anew.
+#[test]
+fn fields_get_an_expiry_all_or_none() {
+    let (mut clients, [writer, other]) = with_limit("16mb");
+    let value = "v".repeat(400);
+    let fields: Vec<String> = (0..MEMBERS).map(|number| format!("f{number}")).collect();
+    for part in fields.chunks(1000) {
+        let pairs = part.iter().flat_map(|field| [field.clone(), value.clone()]);
+        let request: Vec<String> = ["HSET".to_owned(), "k".to_owned()].into_iter().chain(pairs).collect();
+        let mut outcome = clients.ask(writer, &request);
+        while outcome == SLICE {
+            outcome = clients.turn(writer);
+        }
+        assert_eq!(outcome, ok(":1000\r\n"));
+    }
+    let numfields = fields.len().to_string();
+    let request = |words: &[&str]| -> Vec<String> {
+        let words = words.iter().copied().chain(["FIELDS", &numfields]).map(str::to_owned);
+        words.chain(fields.clone()).collect()
+    };
+    assert!(fill(&mut clients, other, "before") > 100);
+    let run = |clients: &mut Clients, request: &[String]| {
+        let mut outcome = clients.ask(writer, request);
+        while outcome == SLICE {
+            outcome = clients.turn(writer);
+        }
+        outcome.unwrap()
+    };
+    for number in 0..30 {
+        assert_eq!(clients.ask(other, &["DEL", &format!("before{number}")]), ok(":1\r\n"));
+    }
+    clients.run_jobs();
+    assert_eq!(run(&mut clients, &request(&["HEXPIRE", "k", "100"])), format!("-{OOM}\r\n"));
+    assert_eq!(run(&mut clients, &request(&["HTTL", "k"])).matches(":-1\r\n").count(), MEMBERS);
+    assert_eq!(clients.ask(other, &words("CONFIG SET maxmemory 0")), ok(OK));
+    assert_eq!(run(&mut clients, &request(&["HEXPIRE", "k", "100"])).matches(":1\r\n").count(), MEMBERS);
+    assert_eq!(run(&mut clients, &request(&["HPERSIST", "k"])).matches(":1\r\n").count(), MEMBERS);
+    assert_eq!(run(&mut clients, &request(&["HTTL", "k"])).matches(":-1\r\n").count(), MEMBERS);
+}
+
 #[test]
 fn a_promise_ends_with_its_command() {
     let (mut clients, [_, other]) = with_limit("16mb");
