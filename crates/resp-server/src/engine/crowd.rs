@@ -103,7 +103,9 @@ impl Engine {
     /// Closes a client's connection. To all who ask it has gone at once: it waits for nothing and is in no list; a long command
     /// that it has under way is given up or goes on without it when the connection ends. Without effect if it has gone already.
     pub fn kill(&mut self, client: ClientId) {
-        if self.clients.kill(client) {
+        if self.clients.get(client).is_some() {
+            self.stop_writing_to(client);
+            self.clients.kill(client);
             self.forget_parked(client);
             self.holds.stop_waiting(client);
         }

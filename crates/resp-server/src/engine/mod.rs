@@ -385,17 +385,24 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
-        if self.clients.get(client).is_some_and(|client| client.push.is_some()) {
-            self.leave_pubsub(client);
-            self.leave_monitors(client);
-            self.leave_tracking(client);
+        if self.clients.get(client).is_some() {
+            self.stop_writing_to(client);
         }
-        self.forget_output(client);
         if let Some(client) = self.clients.slot(client).map(|slot| self.clients.at(slot)) {
             self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
             self.crowd.upload_bytes -= client.upload_bytes as u64;
         }
         self.clients.remove(client);
+    }
+
+    /// Takes a client that goes out of whatever writes to it, with what was written.
+    fn stop_writing_to(&mut self, client: ClientId) {
+        if self.client(client).push.is_some() {
+            self.leave_pubsub(client);
+            self.leave_monitors(client);
+            self.leave_tracking(client);
+        }
+        self.forget_output(client);
     }
 
     /// A connected client. Panics if it is not connected.
