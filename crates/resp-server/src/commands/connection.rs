@@ -237,17 +237,22 @@ const SELECT: CommandSpec = CommandSpec {
 };
 
 fn select(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let index = selected(context.engine, args)?;
+    context.engine.client_mut(context.client).db = index;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+/// The database that a SELECT names.
+pub(crate) fn selected(engine: &Engine, args: &Args<'_>) -> Result<usize, CommandError> {
     let index = parse_i64(args.at(1)).ok_or(CommandError::NotAnInteger)?;
     let index = i32::try_from(index).map_err(|_| {
         CommandError::text_static("ERR value is out of range, value must between -2147483648 and 2147483647")
     })?;
-    let index = usize::try_from(index)
+    usize::try_from(index)
         .ok()
-        .filter(|&index| index < context.engine.keyspace.databases())
-        .ok_or(CommandError::text_static("ERR DB index is out of range"))?;
-    context.engine.client_mut(context.client).db = index;
-    reply.ok();
-    Ok(Flow::Done)
+        .filter(|&index| index < engine.keyspace.databases())
+        .ok_or(CommandError::text_static("ERR DB index is out of range"))
 }
 
 const RESET: CommandSpec = CommandSpec {
@@ -274,6 +279,7 @@ fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
 
 fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
     engine.leave_monitors(id);
+    engine.discard_transaction(id);
     let authenticated = engine.settings().requirepass.is_empty();
     let client = engine.client_mut(id);
     client.reset(authenticated);

@@ -87,7 +87,7 @@ impl Sliced for Copying {
             // The target is held in the source's database alone. Nobody waits for this one there, so it comes to its end: what
             // wants to begin looks at its target first.
             let target = slice.engine.keyspace.store.key(args.at(2)).hash();
-            if slice.engine.holds.is_held(self.target_db, target) {
+            if slice.is_held(self.target_db, target) {
                 return Ok(Progress::More);
             }
         }

@@ -370,7 +370,7 @@ fn to_end(
     context.engine.client_mut(context.client).db = own;
     loop {
         match context.engine.step_task(context.client, args, reply)? {
-            Progress::Done => return Ok(()),
+            Progress::Done | Progress::Close => return Ok(()),
             Progress::More => {}
             Progress::Waits => unreachable!("a command that reads one key waits for no other"),
         }

@@ -10,12 +10,12 @@ use super::walk::{self, Pattern, Scan};
 use crate::engine::holds::Access;
 use crate::keyspace::{Db, Event, Keyspace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
-use crate::text::integer::parse_u64_loose;
+use crate::text::integer::{parse_i64, parse_u64_loose};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[
     &DEL, &UNLINK, &EXISTS, &TOUCH, &TYPE, &RENAME, &RENAMENX, &COPY, &MOVE, &RANDOMKEY, &KEYS, &SCAN, &DBSIZE,
-    &FLUSHDB, &FLUSHALL,
+    &FLUSHDB, &FLUSHALL, &SWAPDB,
 ];
 
 const DEL: CommandSpec = CommandSpec {
@@ -508,6 +508,39 @@ const FLUSHALL: CommandSpec = CommandSpec {
 fn flushall(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     check_flush_mode(args)?;
     context.engine.keyspace.clear();
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+const SWAPDB: CommandSpec = CommandSpec {
+    name: "swapdb",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Write, Flag::Fast],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(swapdb),
+    doc: Doc {
+        summary: "Exchanges two databases, for all connections at once.",
+        since: "4.0.0",
+        complexity: "O(N) in the clients that watch keys and the keys that are waited for.",
+        syntax: "index1:integer index2:integer",
+        acl: &[AclCategory::Keyspace, AclCategory::Dangerous],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn swapdb(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    const INVALID_FIRST: CommandError = CommandError::text_static("ERR invalid first DB index");
+    const INVALID_SECOND: CommandError = CommandError::text_static("ERR invalid second DB index");
+    let number = |arg| parse_i64(arg).and_then(|index| i32::try_from(index).ok());
+    let one = number(args.at(1)).ok_or(INVALID_FIRST)?;
+    let two = number(args.at(2)).ok_or(INVALID_SECOND)?;
+    let keyspace = &mut context.engine.keyspace;
+    let index = |number: i32| usize::try_from(number).ok().filter(|&index| index < keyspace.databases());
+    let (Some(one), Some(two)) = (index(one), index(two)) else {
+        return Err(CommandError::text_static("ERR DB index is out of range"));
+    };
+    keyspace.swap(one, two);
     reply.ok();
     Ok(Flow::Done)
 }

@@ -21,6 +21,7 @@
 //! | [`hash_both`] | two things at once: HGETDEL, HGETEX, HSETEX |
 //! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
 //! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
+//! | [`transaction`] | transactions: MULTI, EXEC, WATCH ... |
 //! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
 //! | [`replication`] | ROLE, WAIT, WAITAOF, MODULE: of what there is none |
 //! | [`lolwut`] | LOLWUT |
@@ -94,6 +95,7 @@ pub mod string;
 pub mod string_range;
 pub mod syntax;
 pub mod tracking;
+pub mod transaction;
 mod walk;
 pub mod zset;
 pub mod zset_algebra;
@@ -139,6 +141,7 @@ pub const COMMANDS: &[&[&CommandSpec]] = &[
     hash_both::COMMANDS,
     blocking::COMMANDS,
     blocking_zset::COMMANDS,
+    transaction::COMMANDS,
     generic::COMMANDS,
     object::COMMANDS,
     sort::COMMANDS,
@@ -251,7 +254,7 @@ mod tests {
         for (name, spec) in rows() {
             let touches = spec.is(Flag::Write) || spec.is(Flag::Readonly);
             let names_no_key = spec.keys.iter().all(|keys| keys.flags.contains(&KeyFlag::NotKey));
-            assert!(names_no_key || touches, "{name}");
+            assert!(names_no_key || touches || name == "watch", "{name}");
             assert!(!(spec.is(Flag::Write) && spec.is(Flag::Readonly)), "{name}");
             assert!(spec.is(Flag::Write) || !spec.is(Flag::DenyOom), "{name}");
         }

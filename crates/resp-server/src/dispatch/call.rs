@@ -43,6 +43,7 @@ pub enum Pause {
 }
 
 /// What became of one request.
+#[derive(Debug)]
 pub(super) enum Next {
     Done,
     Close,
@@ -119,8 +120,15 @@ pub fn execute(
         if let Some(beginning) = engine.take_beginning(client) {
             reply.append(beginning);
         }
-        pause = turn.go_on(engine, &batch.args(at, bytes), reply);
-        at += usize::from(pause.is_none());
+        match turn.go_on(engine, &batch.args(at, bytes), reply) {
+            Next::Pause(why) => pause = Some(why),
+            Next::Park(_) => unreachable!("a task does not park"),
+            Next::Done => at += 1,
+            Next::Close => {
+                at += 1;
+                close = true;
+            }
+        }
         if turn.has_to_wait && at < end {
             pause = pause.or(Some(Pause::Wait));
         }
@@ -188,8 +196,8 @@ pub fn execute(
 
 /// A turn while it lasts.
 pub(super) struct Turn {
-    lookup: &'static Lookup,
-    client: ClientId,
+    pub(super) lookup: &'static Lookup,
+    pub(super) client: ClientId,
     slot: Slot,
     /// The gates that are closed for this client.
     closed: Gates,
@@ -199,9 +207,11 @@ pub(super) struct Turn {
     /// shorter than that, so a run which reaches a longer threshold was held up by one command.
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
-    run_began_ns: u64,
+    pub(super) run_began_ns: u64,
     /// Others are to be served before its next request.
     has_to_wait: bool,
+    /// Requests of a transaction are carried out: what is written to the client comes behind all of them.
+    pub(super) in_transaction: bool,
 }
 
 impl Turn {
@@ -219,6 +229,7 @@ impl Turn {
             singly: slow_ns < SINGLY_NS,
             run_began_ns: (engine.host.clock_ns)(),
             has_to_wait: false,
+            in_transaction: false,
         }
     }
 
@@ -296,6 +307,11 @@ impl Turn {
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
 
+    /// Whether a command stops in a pause of writes: EXEC does if one of its requests does.
+    fn may_write(&self, engine: &Engine, spec: &CommandSpec) -> bool {
+        spec.may_write() || spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.may_write)
+    }
+
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
     pub(super) fn ask_gates(
@@ -306,7 +322,12 @@ impl Turn {
         reply: &mut Reply,
     ) -> Next {
         let next = self.ask_each_gate(engine, resolved, args, reply);
-        if engine.tracking.clients() > 0 && !args.is(0, "client") && !matches!(next, Next::Pause(Pause::Wait)) {
+        let in_transaction = engine.clients.at(self.slot).is_queueing();
+        if engine.tracking.clients() > 0
+            && !args.is(0, "client")
+            && !in_transaction
+            && !matches!(next, Next::Pause(Pause::Wait))
+        {
             engine.end_caching(self.client);
         }
         next
@@ -329,28 +350,30 @@ impl Turn {
                 Next::Pause(Pause::Slice)
             }
             (Some(error), _) => {
-                engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {
                     let number = command.number as usize;
                     engine.stats.command(number, command.name).rejected_calls += 1;
                 }
-                answer_error(engine, &error, reply);
+                self.refuse(engine, resolved, error, reply);
                 Next::Done
             }
             (None, Resolved::Found(_)) if !args.is_whole() => {
-                engine.holds.stop_waiting(self.client);
-                answer_error(engine, &CommandError::OutOfMemory, reply);
+                self.refuse(engine, resolved, CommandError::OutOfMemory, reply);
                 Next::Done
             }
-            (None, Resolved::Found(command)) if engine.is_paused(may_write(command.spec)) => {
+            (None, Resolved::Found(command)) if engine.is_paused(self.may_write(engine, command.spec)) => {
                 engine.holds.stop_waiting(self.client);
                 engine.postpone(self.client);
                 Next::Pause(Pause::Park)
             }
             (None, Resolved::Found(command)) => {
-                let db = engine.clients.at(self.slot).db;
-                let touches_keys = command.spec.is(Flag::Write) || command.spec.is(Flag::Readonly);
-                if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
+                let client = engine.clients.at(self.slot);
+                if client.is_queueing() && !command.spec.is_never_queued() {
+                    return self.enqueue(engine, command, args, reply);
+                }
+                let db = client.db;
+                let needs_keys = command.spec.touches_keys() || command.spec.is_exec();
+                if needs_keys && holding::must_wait(engine, self.client, db, command, args) {
                     return Next::Pause(Pause::Wait);
                 }
                 let command = match news::is_only_subscriber(engine.clients.at(self.slot)) {
@@ -369,12 +392,61 @@ impl Turn {
         }
     }
 
-    /// Runs the handler and sees to what follows.
+    /// Answers a request that is refused. A transaction that it was to be part of will be refused as well, and is at once if it
+    /// is EXEC.
+    fn refuse(&mut self, engine: &mut Engine, resolved: Resolved<'_>, error: CommandError, reply: &mut Reply) {
+        engine.holds.stop_waiting(self.client);
+        let error = match resolved {
+            Resolved::Found(command) if command.spec.is_exec() => self.give_up(engine, &error),
+            _ => {
+                engine.abort_queue(self.client);
+                error
+            }
+        };
+        answer_error(engine, &error, reply);
+    }
+
+    /// Runs a command and sees to what follows.
     #[inline]
     fn call(&mut self, engine: &mut Engine, command: &Command, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let outcome = self.run(engine, command, command.name, args, reply);
+        // 3. What is left to do of a long command, and the reply of one that failed.
+        let next = match outcome {
+            Ok(Flow::Done) => Next::Done,
+            Ok(Flow::Close) => Next::Close,
+            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
+            Ok(Flow::Transaction(queue)) => self.carry_out(engine, queue, args, reply),
+            Ok(Flow::Park(wait)) => Next::Park(wait),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+        };
+        // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
+        if engine.keyspace.has_news() {
+            let serves = engine.keyspace.awaited.has_news();
+            self.tell(engine, args, serves);
+            if matches!(next, Next::Done) {
+                take_own_outbox(engine, self.client, reply);
+            }
+        }
+        next
+    }
+
+    /// Runs the handler, and sees to what follows from every command, also from one of a transaction. `name` is what the client is
+    /// said to have sent.
+    #[inline]
+    pub(super) fn run(
+        &mut self,
+        engine: &mut Engine,
+        command: &Command,
+        name: &'static str,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Outcome {
         let changes_before = engine.keyspace.stats.dirty;
         let client = engine.clients.at_mut(self.slot);
-        client.last_command = Some(command.name);
+        client.last_command = Some(name);
         let outcome = match command.spec.run {
             Run::Keys(run) => {
                 let db = client.db;
@@ -398,31 +470,12 @@ impl Turn {
         if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
             self.end_run(engine, Some(args));
         }
-        // 3. What is left to do of a long command, and the reply of one that failed.
-        let next = match outcome {
-            Ok(Flow::Done) => Next::Done,
-            Ok(Flow::Close) => Next::Close,
-            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
-            Ok(Flow::Park(wait)) => Next::Park(wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                Next::Done
-            }
-        };
-        // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
-        if engine.keyspace.has_news() {
-            let serves = engine.keyspace.awaited.has_news();
-            self.tell(engine, args, serves);
-            if matches!(next, Next::Done) {
-                take_own_outbox(engine, self.client, reply);
-            }
-        }
-        next
+        outcome
     }
 
     /// Registers a long command and gives it its first slice.
     #[cold]
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         engine: &mut Engine,
         command: &Command,
@@ -433,49 +486,58 @@ impl Turn {
         self.end_run(engine, None);
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
-        self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+        self.slice(engine, args, reply)
     }
 
     /// Gives the client's task its next slice.
     #[cold]
-    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
-        let slice = |turn: &mut Turn, engine: &mut Engine, reply: &mut Reply| {
-            turn.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
-        };
-        match self.unless_muted(engine, reply, slice) {
-            Next::Pause(pause) => Some(pause),
-            _ => {
-                let reply_bytes = engine.task_reply_bytes();
-                self.note_large(engine, args, reply_bytes);
-                None
-            }
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let next = self.unless_muted(engine, reply, |turn, engine, reply| turn.slice(engine, args, reply));
+        if matches!(next, Next::Done | Next::Close) {
+            let reply_bytes = engine.task_reply_bytes();
+            self.note_large(engine, args, reply_bytes);
         }
+        next
     }
 
-    /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
+    /// Gives the client's task a slice, whose time is the command's.
     #[cold]
-    fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+    pub(super) fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let Resolved::Found(command) = self.lookup.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
         let outcome = engine.step_task(self.client, args, reply);
+        self.end_slice(engine, command);
+        let serves = engine.has_ready();
+        if serves || engine.keyspace.has_news() {
+            self.tell(engine, args, serves);
+        }
+        let mut next = Next::Done;
+        match outcome {
+            Ok(Progress::Done) => {}
+            Ok(Progress::Close) => next = Next::Close,
+            Ok(Progress::More) => return Next::Pause(Pause::Slice),
+            Ok(Progress::Waits) => return Next::Pause(Pause::Wait),
+            Err(error) => fail(engine, command, &error, reply),
+        }
+        take_own_outbox(engine, self.client, reply);
+        next
+    }
+
+    /// Ends a slice of a long command, whose time is the command's.
+    pub(super) fn end_slice(&mut self, engine: &mut Engine, command: &Command) {
         let now_ns = (engine.host.clock_ns)();
         let cell = engine.stats.command(command.number as usize, command.name);
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        let serves = engine.has_ready();
-        if serves || engine.keyspace.has_news() {
-            self.tell(engine, args, serves);
-        }
-        match outcome {
-            Ok(Progress::Done) => {}
-            Ok(Progress::More) => return Some(Pause::Slice),
-            Ok(Progress::Waits) => return Some(Pause::Wait),
-            Err(error) => fail(engine, command, &error, reply),
-        }
-        take_own_outbox(engine, self.client, reply);
-        None
+    }
+
+    /// What the turn remembers of its client and the settings is learnt anew.
+    pub(super) fn learn(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        self.slow_ns = engine.settings().slow_ns();
+        self.singly = self.slow_ns < SINGLY_NS;
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -491,18 +553,16 @@ impl Turn {
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
-        if matches!(outcome, Ok(Flow::Done)) {
+        if matches!(outcome, Ok(Flow::Done)) && !self.in_transaction {
             take_own_outbox(engine, client, reply);
         }
-        self.closed = gates::closed(engine, engine.clients.at(self.slot));
-        self.slow_ns = engine.settings().slow_ns();
-        self.singly = self.slow_ns < SINGLY_NS;
+        self.learn(engine);
         outcome
     }
 
     /// Ends a run of commands, the last of which was `last`: shares its time among them, tells the ledger, and begins the next
     /// run.
-    fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
+    pub(super) fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
         let now_ns = (engine.host.clock_ns)();
         let elapsed_ns = now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
@@ -533,14 +593,14 @@ impl Turn {
 
 /// Puts what a command has made others write to its own client behind its reply, which is whole.
 #[inline]
-fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
+pub(super) fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
     if let Some(letters) = engine.outbox.take(client) {
         reply.append(letters);
     }
 }
 
 #[cold]
-fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
+pub(super) fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
     engine.stats.command(command.number as usize, command.name).failed_calls += 1;
     answer_error(engine, error, reply);
 }
@@ -550,11 +610,6 @@ fn answer_error(engine: &mut Engine, error: &CommandError, reply: &mut Reply) {
     let text = error.text();
     engine.stats.count_error(&text);
     reply.error(&text);
-}
-
-/// Whether a command stops in a pause of writes.
-fn may_write(spec: &CommandSpec) -> bool {
-    spec.is(Flag::Write) || spec.is(Flag::MayReplicate)
 }
 
 /// The first words of HTTP's lines that a browser can be made to send.

@@ -96,12 +96,24 @@ pub(super) const GATES: &[Gate] = &[
         },
     },
     Gate {
+        name: "the command is allowed in a transaction, if the client is in one",
+        concerns: |command| !command.is_never_queued(),
+        closed: |_, client| client.is_queueing(),
+        // What is not refused is queued.
+        refuse: |request| {
+            let refused = request.client.is_queueing() && request.command()?.spec.is(Flag::NoMulti);
+            refused.then_some(CommandError::text_static("ERR Command not allowed inside a transaction"))
+        },
+    },
+    Gate {
         name: "there is memory for a write",
-        concerns: |command| command.is(Flag::DenyOom),
+        concerns: |command| command.is(Flag::DenyOom) || command.is_exec(),
         closed: |engine, _| engine.settings().maxmemory != 0,
         refuse: |request| {
-            let refused = request.command()?.spec.is(Flag::DenyOom) && request.engine.out_of_memory();
-            refused.then_some(CommandError::OutOfMemory)
+            let spec = request.command()?.spec;
+            let queue = request.client.queue().filter(|_| spec.is_exec());
+            let needs_memory = spec.is(Flag::DenyOom) || queue.is_some_and(|queue| queue.denies_oom);
+            (needs_memory && request.engine.out_of_memory()).then_some(CommandError::OutOfMemory)
         },
     },
     Gate {
@@ -132,7 +144,7 @@ pub(super) const GATES: &[Gate] = &[
     },
     Gate {
         name: "no long command holds its keys",
-        concerns: |command| command.is(Flag::Write) || command.is(Flag::Readonly),
+        concerns: |command| command.touches_keys() || command.is_exec(),
         closed: |engine, _| !engine.holds.is_idle(),
         // It is not refused: it waits (see `holding`).
         refuse: |_| None,
@@ -262,6 +274,7 @@ mod tests {
                 "the number of arguments is right",
                 "the command is enabled for the client",
                 "the client has shown the password",
+                "the command is allowed in a transaction, if the client is in one",
                 "there is memory for a write",
                 "the connection may do more than subscribe",
                 "the client may touch keys",
@@ -276,12 +289,15 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b11_1101_0000),
-            ("set", 0b11_1111_0000),
-            ("auth", 0b01_0100_0000),
-            ("del", 0b11_1101_0000),
-            ("ping", 0b01_0001_0000),
-            ("debug", 0b01_0101_1000),
+            ("get", 0b111_1011_0000),
+            ("set", 0b111_1111_0000),
+            ("auth", 0b010_1010_0000),
+            ("del", 0b111_1011_0000),
+            ("ping", 0b010_0011_0000),
+            ("debug", 0b010_1011_1000),
+            ("exec", 0b110_1101_0000),
+            ("multi", 0b010_1001_0000),
+            ("quit", 0b010_0000_0000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

@@ -9,6 +9,7 @@
 //! * `large`: notes commands whose request or reply was large.
 //! * `lookahead`: keys of requests to come, brought to the cache meanwhile.
 //! * `holding`: which keys a request needs, and whether it has to wait for them.
+//! * `exec`: queues the requests of a transaction, and carries them out.
 //! * `muted`: requests whose reply is not wanted.
 //! * `news`: what others are told of a command.
 //! * `parked`: runs requests again that waited for a key.
@@ -20,6 +21,7 @@
 //! `slowlog-log-slower-than` or `latency-monitor-threshold` asks for times under 1 ms, every command is timed by itself.
 
 mod call;
+mod exec;
 mod gates;
 mod holding;
 mod large;

@@ -2,6 +2,7 @@
 
 use super::pubsub::{Kind, Subscriptions};
 use super::tracking::Tracking;
+use super::transaction::{Transaction, Watching};
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
 
@@ -43,6 +44,8 @@ pub struct Client {
     pub no_touch: bool,
     /// Its request is [parked](super::parked).
     pub blocked: bool,
+    /// What it watches and has queued, if anything.
+    pub(super) transaction: Option<Box<Transaction>>,
     /// Its connection is about to be closed, and takes nothing any more.
     pub closing: bool,
     /// What others write to it; none for most clients.
@@ -117,6 +120,7 @@ impl Client {
             no_evict: false,
             no_touch: false,
             blocked: false,
+            transaction: None,
             closing: false,
             push: None,
             killed: false,
@@ -156,6 +160,24 @@ impl Client {
         self.replies != Replies::All
     }
 
+    /// What stands in its place when it goes in the middle of a long command that needs it. Its transaction is that one's then.
+    pub(super) fn take_over(&mut self) -> Client {
+        let connected = Now { unix_us: 0, monotonic_us: self.connected_us };
+        Client {
+            db: self.db,
+            protocol: self.protocol,
+            name: self.name.clone(),
+            lib_name: self.lib_name.clone(),
+            lib_ver: self.lib_ver.clone(),
+            no_evict: self.no_evict,
+            no_touch: self.no_touch,
+            transaction: self.transaction.take(),
+            last_command: self.last_command,
+            last_interaction_us: self.last_interaction_us,
+            ..Client::new(self.id, self.peer.clone(), self.authenticated, connected)
+        }
+    }
+
     /// Bytes of memory that it takes, buffers included.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Client>()
@@ -168,6 +190,7 @@ impl Client {
             + self.upload_bytes
             + self.reply_bytes
             + self.parked_bytes
+            + self.queue_bytes()
     }
 
     /// How it is told of keys that change, if it is.
@@ -186,21 +209,24 @@ impl Client {
     }
 
     /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. `outbox` is what waits for it there: bytes and
-    /// segments. Fields of what we do not have yet (transactions) have the value of a client that does not use them.
-    pub fn describe(&self, now: Now, outbox: (usize, usize), line: &mut Vec<u8>) {
+    /// segments.
+    pub fn describe(&self, now: Now, outbox: (usize, usize), watching: Watching, line: &mut Vec<u8>) {
         use std::io::Write;
         const SECOND_US: u64 = 1_000_000;
         let age = now.monotonic_us.saturating_sub(self.connected_us) / SECOND_US;
         let idle = now.monotonic_us.saturating_sub(self.last_interaction_us) / SECOND_US;
         let mut flags = String::new();
         let tracking = self.tracking();
+        let (multi, multi_bytes) = self.queued().map_or((-1, 0), |(requests, bytes)| (requests as i64, bytes));
         for (set, letter) in [
             (self.is_monitor(), 'O'),
             (self.is_subscriber(), 'P'),
+            (multi >= 0, 'x'),
             (self.blocked, 'b'),
             (tracking.is_some(), 't'),
             (tracking.is_some_and(|tracking| tracking.is_broken), 'R'),
             (tracking.is_some_and(|tracking| tracking.mode.is_broadcast()), 'B'),
+            (watching.is_touched, 'd'),
             (self.closing, 'A'),
             (self.peer.unix, 'U'),
             (self.no_evict, 'e'),
@@ -233,17 +259,18 @@ impl Client {
         );
         print(
             format_args!(
-                " age={age} idle={idle} flags={flags} db={} sub={} psub={} ssub={} multi=-1 watch=0",
+                " age={age} idle={idle} flags={flags} db={} sub={} psub={} ssub={} multi={multi} watch={}",
                 self.db,
                 count(Kind::Channel),
                 count(Kind::Pattern),
-                count(Kind::Shard)
+                count(Kind::Shard),
+                watching.keys
             ),
             b"",
         );
         print(
             format_args!(
-                " qbuf={} qbuf-free=0 argv-mem={} multi-mem=0 rbs={first} rbp={first} obl={first} oll={segments} omem={listed}",
+                " qbuf={} qbuf-free=0 argv-mem={} multi-mem={multi_bytes} rbs={first} rbp={first} obl={first} oll={segments} omem={listed}",
                 self.query_buffer_bytes, self.args_bytes
             ),
             b"",
@@ -282,7 +309,7 @@ mod tests {
         client.lib_name = b"lib".to_vec();
         client.last_interaction_us = at(12).monotonic_us;
         let mut line = Vec::new();
-        client.describe(at(15), (0, 0), &mut line);
+        client.describe(at(15), (0, 0), Watching::default(), &mut line);
         let expected = format!(
             "id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name=me age=5 idle=3 flags=N db=0 sub=0 psub=0 ssub=0 \
              multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r \

@@ -42,8 +42,13 @@ impl Clients {
     /// Adds a client and gives it the next number.
     pub fn add(&mut self, peer: Peer, authenticated: bool, now: Now) -> ClientId {
         self.last_id += 1;
-        let id = ClientId(self.last_id);
-        let client = Some(Client::new(id, peer, authenticated, now));
+        self.put(Client::new(ClientId(self.last_id), peer, authenticated, now))
+    }
+
+    /// Puts a client back, or one in its place; its number.
+    pub(super) fn put(&mut self, client: Client) -> ClientId {
+        let id = client.id;
+        let client = Some(client);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot.0] = client;
@@ -59,11 +64,10 @@ impl Clients {
     }
 
     /// Removes a client; nothing happens if there is none of that number.
-    pub fn remove(&mut self, id: ClientId) {
-        if let Some(slot) = self.by_id.remove(&id).or_else(|| self.killed.remove(&id)) {
-            self.slots[slot.0] = None;
-            self.free.push(slot);
-        }
+    pub fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let slot = self.by_id.remove(&id).or_else(|| self.killed.remove(&id))?;
+        self.free.push(slot);
+        self.slots[slot.0].take()
     }
 
     /// Kills a client; whether it was there.

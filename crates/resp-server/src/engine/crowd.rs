@@ -104,8 +104,9 @@ impl Engine {
     /// that it has under way is given up or goes on without it when the connection ends. Without effect if it has gone already.
     pub fn kill(&mut self, client: ClientId) {
         if self.clients.get(client).is_some() {
-            self.stop_writing_to(client);
-            self.clients.kill(client);
+            self.forget_pushed(client);
+        }
+        if self.clients.kill(client) {
             self.forget_parked(client);
             self.holds.stop_waiting(client);
         }

@@ -9,9 +9,14 @@
 //!  ------------------------+----------------------------------+------------------------------------------------
 //!  a key of a database     | a task that reads or changes it  | who changes it; who reads or changes it
 //!  a database              | every task in it                 | FLUSHDB; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
-//!  everything              | every task                       | FLUSHALL
+//!  all keys of a database  | a transaction with such commands | who changes any key; who reads or changes any
+//!  everything              | every task                       | FLUSHALL, SWAPDB
 //!  bulk                    | the one task of many keys        | requests of many keys
 //! ```
+//!
+//! What a transaction holds it names beforehand, as [`Claims`]: the keys of all its commands, each for the strongest access, and the
+//! databases that some command goes over as a whole. One of very many keys is a bulk task, which holds its whole databases from its
+//! start and its keys from when it comes to them.
 //!
 //! **Order.** Who waits has a ticket, a number in order of arrival, kept until the command is carried out. At each place the
 //! tickets stand in a queue, and nobody passes an earlier ticket that wants what conflicts with it; newcomers come last.
@@ -32,7 +37,7 @@
 //! pays a look-up or two for each of its keys. Keys are known by their 64-bit hash: two keys with one hash wait for each
 //! other without need.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::ClientId;
 use crate::keyspace::hashes::Hashes;
@@ -67,8 +72,8 @@ pub enum Want {
     WholeDatabase(u32),
     /// All keys of all databases.
     Everything,
-    /// To begin a task there: waits for nobody but for earlier tickets that want the whole database, or they might never
-    /// have it.
+    /// To begin a task there: waits for who holds all keys, and for earlier tickets that want the whole database, or they might
+    /// never have it.
     TaskIn(u32, Access),
     /// To begin a task anywhere: waits for earlier tickets that want everything.
     Task,
@@ -113,13 +118,102 @@ impl Want {
     }
 }
 
+/// All that a transaction needs.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Keys by database and hash, some more than once; none any more once they are too many.
+    keys: Vec<(u32, u64, Access)>,
+    /// The databases in which it does anything.
+    databases: BTreeMap<u32, Use>,
+    is_bulk: bool,
+}
+
+/// What a task does in a database.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    /// It changes keys.
+    writes: bool,
+    /// What it does with all keys, held or not.
+    whole: Option<Access>,
+}
+
+impl Claims {
+    /// A key of a database. O(1), now and then O(n log n) in [`KEYS_AT_ONCE_MAX`].
+    pub fn add_key(&mut self, db: usize, hash: u64, access: Access) {
+        self.add_use(db, access);
+        if self.is_bulk {
+            return;
+        }
+        self.keys.push((db as u32, hash, access));
+        if self.keys.len() > 2 * KEYS_AT_ONCE_MAX {
+            keep_strongest(&mut self.keys);
+            if self.keys.len() > KEYS_AT_ONCE_MAX {
+                self.is_bulk = true;
+                self.keys = Vec::new();
+            }
+        }
+    }
+
+    /// Something that is done in a database, whatever with.
+    pub fn add_use(&mut self, db: usize, access: Access) {
+        self.databases.entry(db as u32).or_default().writes |= access == Access::Write;
+    }
+
+    /// All keys of a database.
+    pub fn add_database(&mut self, db: usize, access: Access) {
+        self.add_use(db, access);
+        let whole = &mut self.databases.entry(db as u32).or_default().whole;
+        *whole = (*whole).max(Some(access));
+    }
+
+    /// Whether its keys are taken one by one.
+    pub fn is_bulk(&self) -> bool {
+        self.is_bulk
+    }
+
+    /// Whether nothing is claimed.
+    pub fn is_empty(&self) -> bool {
+        self.databases.is_empty()
+    }
+
+    /// What has to be free before this begins. `may_be_long` says that it may become a task.
+    pub fn wants(&self, may_be_long: bool) -> impl Iterator<Item = Want> + '_ {
+        let databases = self.databases.iter().flat_map(move |(&db, of)| {
+            let whole = of.whole.map(|access| match access {
+                Access::Read => Want::AllKeys(db),
+                Access::Write => Want::WholeDatabase(db),
+            });
+            let access = if of.writes || self.is_bulk { Access::Write } else { Access::Read };
+            whole.into_iter().chain((may_be_long || self.is_bulk).then_some(Want::TaskIn(db, access)))
+        });
+        let databases = databases.chain(may_be_long.then_some(Want::Task));
+        let keys = self.keys.iter().map(|&(db, hash, access)| Want::Key { db, hash, access });
+        databases.chain(self.is_bulk.then_some(Want::Bulk)).chain(keys)
+    }
+
+    /// Its keys, by database and hash, as far as they are named.
+    pub(super) fn named_keys(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.keys.iter().map(|&(db, hash, _)| (db as usize, hash))
+    }
+
+    /// The databases all of whose keys it needs.
+    pub(super) fn whole_databases(&self) -> impl Iterator<Item = usize> + '_ {
+        self.databases.iter().filter(|(_, of)| of.whole.is_some()).map(|(&db, _)| db as usize)
+    }
+}
+
+/// Leaves each key once, for the strongest access.
+fn keep_strongest(keys: &mut Vec<(u32, u64, Access)>) {
+    keys.sort_unstable_by(|one, two| two.cmp(one));
+    keys.dedup_by_key(|&mut (db, hash, _)| (db, hash));
+}
+
 /// What a running task holds; given back with [`Holds::release`].
 #[derive(Debug)]
 pub struct Held {
-    db: u32,
-    writes: bool,
-    /// By hash, each once.
-    keys: Vec<(u64, Access)>,
+    databases: Vec<(u32, Use)>,
+    /// By database and hash, each once.
+    keys: Vec<(u32, u64, Access)>,
     is_bulk: bool,
 }
 
@@ -163,9 +257,20 @@ enum Holders {
 /// The bulk task's keys, all for the same access.
 #[derive(Debug)]
 struct Bulk {
-    db: u32,
     access: Access,
+    /// Hashes that differ between databases.
     hashes: Hashes,
+}
+
+impl Bulk {
+    /// A hash of its own for a key of each database; that of the key in the first.
+    fn hash_in(db: u32, hash: u64) -> u64 {
+        hash ^ u64::from(db).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn holds(&self, db: u32, hash: u64) -> bool {
+        self.hashes.contains(Bulk::hash_in(db, hash))
+    }
 }
 
 /// Tasks in a database.
@@ -173,6 +278,26 @@ struct Bulk {
 struct InDatabase {
     running: u32,
     writing: u32,
+    /// Those of them that hold all keys to look at.
+    reading_all: u32,
+    /// Those that hold all keys to change them: one at most.
+    writing_all: u32,
+}
+
+impl InDatabase {
+    /// Whether somebody holds all keys against this.
+    fn excludes(self, access: Access) -> bool {
+        self.writing_all > 0 || access == Access::Write && self.reading_all > 0
+    }
+
+    /// Counts a task in, or with -1 out.
+    fn count(&mut self, of: Use, by: i32) {
+        let add = |counter: &mut u32, counts: bool| *counter = counter.wrapping_add_signed(if counts { by } else { 0 });
+        add(&mut self.running, true);
+        add(&mut self.writing, of.writes);
+        add(&mut self.reading_all, of.whole == Some(Access::Read));
+        add(&mut self.writing_all, of.whole == Some(Access::Write));
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -274,12 +399,47 @@ impl Holds {
     }
 
     /// Registers a task that holds no key, or all these, from now on; nothing [`blocks`](Holds::blocks) it.
-    pub fn begin(&mut self, db: usize, mut keys: Vec<(u64, Access)>) -> Held {
-        // A key that is named twice is held once, for the stronger access.
-        keys.sort_unstable_by(|one, two| two.cmp(one));
-        keys.dedup_by_key(|&mut (hash, _)| hash);
+    pub fn begin(&mut self, db: usize, keys: Vec<(u64, Access)>) -> Held {
         let db = db as u32;
-        for &(hash, access) in &keys {
+        let writes = keys.iter().any(|&(_, access)| access == Access::Write);
+        let keys = keys.into_iter().map(|(hash, access)| (db, hash, access)).collect();
+        self.enter(Held { databases: vec![(db, Use { writes, whole: None })], keys, is_bulk: false })
+    }
+
+    /// Registers the bulk task, which takes its keys as it goes; nothing [`blocks`](Holds::blocks) it.
+    pub fn begin_bulk(&mut self, db: usize, access: Access) -> Held {
+        self.become_bulk(access);
+        let writes = access == Access::Write;
+        self.enter(Held { databases: vec![(db as u32, Use { writes, whole: None })], keys: Vec::new(), is_bulk: true })
+    }
+
+    /// Registers a task that holds all that is claimed, or takes its keys as it goes if they are too many; nothing
+    /// [`blocks`](Holds::blocks) it.
+    pub fn begin_claims(&mut self, claims: Claims) -> Held {
+        let Claims { keys, databases, is_bulk } = claims;
+        if is_bulk {
+            // Whatever it does with them: who shared a key with it might find it expired, and remove it.
+            self.become_bulk(Access::Write);
+        }
+        for (&db, of) in &databases {
+            if let Some(access) = of.whole {
+                let want = if access == Access::Read { Want::AllKeys(db) } else { Want::WholeDatabase(db) };
+                assert!(!self.is_held_by_task(want), "a task begins when its databases are free");
+            }
+        }
+        let databases = databases.into_iter().map(|(db, of)| (db, Use { writes: of.writes || is_bulk, ..of }));
+        self.enter(Held { databases: databases.collect(), keys, is_bulk })
+    }
+
+    fn become_bulk(&mut self, access: Access) {
+        assert!(self.bulk.is_none(), "there is one bulk task at a time");
+        self.bulk = Some(Bulk { access, hashes: Hashes::default() });
+    }
+
+    fn enter(&mut self, mut held: Held) -> Held {
+        // A key that is named twice is held once, for the stronger access.
+        keep_strongest(&mut held.keys);
+        for &(db, hash, access) in &held.keys {
             let free = !self.is_held_by_task(Want::Key { db, hash, access });
             assert!(free, "a task begins when its keys are free");
             let holders = self.keys.entry((db, hash)).or_insert(Holders::Readers(0));
@@ -288,34 +448,23 @@ impl Holds {
                 (_, holders) => *holders = Holders::Writer,
             }
         }
-        let writes = keys.iter().any(|&(_, access)| access == Access::Write);
-        self.enter(Held { db, writes, keys, is_bulk: false })
-    }
-
-    /// Registers the bulk task, which takes its keys as it goes; nothing [`blocks`](Holds::blocks) it.
-    pub fn begin_bulk(&mut self, db: usize, access: Access) -> Held {
-        assert!(self.bulk.is_none(), "there is one bulk task at a time");
-        let db = db as u32;
-        self.bulk = Some(Bulk { db, access, hashes: Hashes::default() });
-        self.enter(Held { db, writes: access == Access::Write, keys: Vec::new(), is_bulk: true })
-    }
-
-    fn enter(&mut self, held: Held) -> Held {
         self.running += 1;
-        let db = held.db as usize;
-        if db >= self.databases.len() {
-            self.databases.resize(db + 1, InDatabase::default());
+        for &(db, of) in &held.databases {
+            let db = db as usize;
+            if db >= self.databases.len() {
+                self.databases.resize(db + 1, InDatabase::default());
+            }
+            self.databases[db].count(of, 1);
         }
-        self.databases[db].running += 1;
-        self.databases[db].writing += u32::from(held.writes);
         held
     }
 
     /// The bulk task takes another key; `false` if another task holds it: then it waits, at the front of the queue if its
     /// client is still there, and tries again.
-    pub fn take_in_bulk(&mut self, client: Option<ClientId>, hash: u64) -> bool {
+    pub fn take_in_bulk(&mut self, client: Option<ClientId>, db: usize, hash: u64) -> bool {
+        let db = db as u32;
         let bulk = self.bulk.as_mut().expect("the bulk task asks");
-        let (db, access) = (bulk.db, bulk.access);
+        let access = bulk.access;
         let others = self.keys.get(&(db, hash));
         let excluded = others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write);
         // What is served later may wait for this task.
@@ -325,7 +474,7 @@ impl Holds {
             }
             return false;
         }
-        bulk.hashes.insert(hash);
+        bulk.hashes.insert(Bulk::hash_in(db, hash));
         if let Some(client) = client
             && !self.waiting.is_empty()
         {
@@ -335,36 +484,44 @@ impl Holds {
     }
 
     /// Gives back what a task holds, at its end, and wakes those who waited for it. Returns what is to be freed in steps.
-    /// O(its keys), the bulk task's aside: O(places at which somebody waits).
+    /// O(its keys); of the bulk task, and of one that holds a whole database: O(places at which somebody waits).
     pub(crate) fn release(&mut self, held: Held) -> Option<Hashes> {
         self.releases += 1;
         self.running -= 1;
-        let database = &mut self.databases[held.db as usize];
-        database.running -= 1;
-        database.writing -= u32::from(held.writes);
-        for &(hash, _) in &held.keys {
-            let key = (held.db, hash);
-            match self.keys.get_mut(&key) {
+        for &(db, of) in &held.databases {
+            self.databases[db as usize].count(of, -1);
+        }
+        for &(db, hash, _) in &held.keys {
+            match self.keys.get_mut(&(db, hash)) {
                 Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
-                _ => drop(self.keys.remove(&key)),
+                _ => drop(self.keys.remove(&(db, hash))),
             }
-            self.wake(Place::Key(held.db, hash));
+            self.wake(Place::Key(db, hash));
         }
         let mut freed = None;
         if held.is_bulk {
             let bulk = self.bulk.take().expect("the bulk task ends");
-            let is_its =
-                |place: &&Place| matches!(place, Place::Key(db, hash) if *db == bulk.db && bulk.hashes.contains(*hash));
-            let mut its: Vec<Place> = self.queues.keys().filter(is_its).copied().collect();
-            // The earliest first, whatever the order of the table.
-            its.sort_by_key(|place| self.queues[place].front().map(|first| first.ticket));
-            its.into_iter().for_each(|place| self.wake(place));
+            self.wake_keys(|db, hash| bulk.holds(db, hash));
             self.wake(Place::Bulk);
             freed = Some(bulk.hashes);
         }
-        self.wake(Place::Database(held.db));
+        for &(db, of) in &held.databases {
+            if of.whole.is_some() {
+                self.wake_keys(|other, _| other == db);
+            }
+            self.wake(Place::Database(db));
+        }
         self.wake(Place::Everything);
         freed
+    }
+
+    /// Wakes those who wait for the keys that are `freed`. O(places at which somebody waits)
+    fn wake_keys(&mut self, freed: impl Fn(u32, u64) -> bool) {
+        let is_freed = |place: &&Place| matches!(place, Place::Key(db, hash) if freed(*db, *hash));
+        let mut places: Vec<Place> = self.queues.keys().filter(is_freed).copied().collect();
+        // The earliest first, whatever the order of the table.
+        places.sort_by_key(|place| self.queues[place].front().map(|first| first.ticket));
+        places.into_iter().for_each(|place| self.wake(place));
     }
 
     /// Whether a running task holds a key, for whatever access.
@@ -442,23 +599,26 @@ impl Holds {
         match want {
             Want::Key { db, hash, access } => {
                 let excludes = |other: Access| access.max(other) == Access::Write;
-                let by_bulk = self
-                    .bulk
-                    .as_ref()
-                    .is_some_and(|bulk| bulk.db == db && excludes(bulk.access) && bulk.hashes.contains(hash));
+                let by_bulk = self.bulk.as_ref().is_some_and(|bulk| excludes(bulk.access) && bulk.holds(db, hash));
                 by_bulk
+                    || self.in_database(db).excludes(access)
                     || self.keys.get(&(db, hash)).is_some_and(|holders| match holders {
                         Holders::Readers(_) => excludes(Access::Read),
                         Holders::Writer => true,
                     })
             }
-            Want::AllKeys(db) => self.databases.get(db as usize).is_some_and(|database| database.writing > 0),
-            Want::WholeDatabase(db) => self.databases.get(db as usize).is_some_and(|database| database.running > 0),
+            Want::AllKeys(db) => self.in_database(db).writing > 0,
+            Want::WholeDatabase(db) => self.in_database(db).running > 0,
             Want::Everything => self.running > 0,
-            Want::TaskIn(..) | Want::Task => false,
+            Want::TaskIn(db, access) => self.in_database(db).excludes(access),
+            Want::Task => false,
             Want::Bulk => self.bulk.is_some(),
             Want::Served(count) => self.served_count < count,
         }
+    }
+
+    fn in_database(&self, db: u32) -> InDatabase {
+        self.databases.get(db as usize).copied().unwrap_or_default()
     }
 
     fn leave(&mut self, place: Place, client: ClientId) {
@@ -502,8 +662,10 @@ impl Holds {
             let first = queue.front().expect("not empty");
             assert!(self.waiting[&first.client].woken || self.is_held_against(first.want), "{first:?}");
         }
-        let running: u32 = self.databases.iter().map(|database| database.running).sum();
-        assert_eq!(running as usize, self.running);
+        for database in &self.databases {
+            assert!(database.running as usize <= self.running && database.writing <= database.running);
+            assert!(database.writing_all <= 1 && database.reading_all + database.writing_all <= database.running);
+        }
         assert!(self.running > 0 || self.keys.is_empty() && self.bulk.is_none());
     }
 }

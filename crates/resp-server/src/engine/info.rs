@@ -136,9 +136,9 @@ fn clients(engine: &Engine, lines: &mut Lines) {
     lines.field("blocked_clients", engine.parked.len() + engine.pause.postponed());
     lines.field("tracking_clients", engine.tracking.clients());
     lines.field("pubsub_clients", engine.pubsub.clients());
-    lines.field("watching_clients", 0);
+    lines.field("watching_clients", engine.keyspace.watched.watchers());
     lines.field("clients_in_timeout_table", engine.parked.with_deadline());
-    lines.field("total_watched_keys", 0);
+    lines.field("total_watched_keys", engine.keyspace.watched.keys());
     lines.field("total_blocking_keys", engine.keyspace.awaited.len());
     lines.field("total_blocking_keys_on_nokey", 0);
 }

@@ -48,13 +48,17 @@ pub const JOBS: &[Job] = &[
     Job {
         name: "garbage",
         in_debt: |engine| {
-            engine.keyspace.store.has_garbage() || engine.keyspace.has_discarded() || !engine.garbage.is_empty()
+            engine.keyspace.store.has_garbage()
+                || engine.keyspace.has_discarded()
+                || engine.keyspace.watched.has_forgotten()
+                || !engine.garbage.is_empty()
         },
         step: |engine, idle| {
             // A discarded collection leaves its map to the store: no more of those than the store keeps up with.
             let is_behind = engine.keyspace.store.has_garbage();
             let discarded = if is_behind { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
-            engine.keyspace.store.free(idle) | discarded | engine.garbage.step()
+            let forgotten = engine.keyspace.watched.forget_some();
+            engine.keyspace.store.free(idle) | discarded | forgotten | engine.garbage.step()
         },
     },
     Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },

@@ -20,6 +20,7 @@
 //! | [`parked`] | requests that wait for a key |
 //! | [`pause`] | CLIENT PAUSE: who waits for its end |
 //! | [`crowd`] | how much memory clients may take together |
+//! | [`transaction`] | what clients watch and have queued |
 //! | [`outbox`] | what is written to a client by others |
 //! | [`pubsub`] | who subscribes to what, and messages under way |
 //! | [`monitors`] | clients that see all commands |
@@ -47,6 +48,7 @@ pub mod slowlog;
 pub mod stats;
 pub mod tasks;
 pub mod tracking;
+pub mod transaction;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -385,19 +387,18 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
-        if self.clients.get(client).is_some() {
-            self.stop_writing_to(client);
-        }
-        if let Some(client) = self.clients.slot(client).map(|slot| self.clients.at(slot)) {
-            self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
-            self.crowd.upload_bytes -= client.upload_bytes as u64;
-        }
+        let Some(slot) = self.clients.slot(client) else { return };
+        self.discard_transaction(client);
+        self.forget_pushed(client);
+        let this = self.clients.at(slot);
+        self.buffer_bytes -= (this.query_buffer_bytes + this.reply_bytes) as u64;
+        self.crowd.upload_bytes -= this.upload_bytes as u64;
         self.clients.remove(client);
     }
 
-    /// Takes a client that goes out of whatever writes to it, with what was written.
-    fn stop_writing_to(&mut self, client: ClientId) {
-        if self.client(client).push.is_some() {
+    /// Nobody writes to a client any more, and what was written is dropped.
+    fn forget_pushed(&mut self, client: ClientId) {
+        if self.clients.slot(client).is_some_and(|slot| self.clients.at(slot).push.is_some()) {
             self.leave_pubsub(client);
             self.leave_monitors(client);
             self.leave_tracking(client);
@@ -420,7 +421,7 @@ impl Engine {
     pub(crate) fn describe_client(&self, client: ClientId, line: &mut Vec<u8>) -> bool {
         let Some(client) = self.clients.get(client) else { return false };
         let outbox = self.outbox.of(client.id).map_or((0, 0), |letters| (letters.len(), letters.segments() + 1));
-        client.describe(self.now, outbox, line);
+        client.describe(self.now, outbox, self.watching(client), line);
         true
     }
 
@@ -518,10 +519,11 @@ impl Engine {
         self.startup_bytes
     }
 
-    /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
+    /// Bytes of memory in use: what the store holds, index included, and what clients have in their buffers, queued and watched. O(1).
     pub fn memory_used(&self) -> u64 {
         self.keyspace.store.held_bytes()
             + self.buffer_bytes
+            + self.keyspace.watched.memory_bytes()
             + self.outbox.own_bytes() as u64
             + self.tracking.memory_bytes()
             + self.pubsub.memory_bytes()

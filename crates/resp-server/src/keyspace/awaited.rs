@@ -63,6 +63,16 @@ impl Awaited {
         true
     }
 
+    /// All keys of some databases have changed. O(keys that are waited for)
+    pub(super) fn note_databases(&mut self, databases: [u32; 2]) {
+        let mut keys: Vec<KeyPlace> = self.keys.keys().filter(|key| databases.contains(&key.0)).copied().collect();
+        // In an order of their own, whatever that of the table.
+        keys.sort_unstable();
+        for key in keys {
+            self.note(key);
+        }
+    }
+
     /// Whether a key is among those that have changed and were not taken.
     pub fn is_ready(&self, key: KeyPlace) -> bool {
         self.keys.get(&key).is_some_and(|noted| noted.is_ready)

@@ -76,6 +76,11 @@ impl Found<'_> {
         self.place.is_some()
     }
 
+    /// Whether the key is longer than any key can be.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.key.is_none()
+    }
+
     /// When the key expires, if it is there and does.
     #[inline]
     pub fn expires(&self) -> Option<Millis> {
@@ -373,8 +378,11 @@ impl Db<'_> {
 
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
     pub fn clear(&mut self) -> u64 {
-        debug_assert!(self.unwatched(), "who clears a database waits for those who walk over it");
+        debug_assert!(!self.is_walked(), "who clears a database waits for those who walk over it");
         let (map, keys) = (self.map(), self.len());
+        if keys > 0 {
+            self.keyspace.watched.note_cleared(self.index as u32);
+        }
         self.keyspace.store.clear(map);
         self.keyspace.writes += 1;
         self.keyspace.stats.dirty += keys;
@@ -407,9 +415,10 @@ impl Db<'_> {
     /// Tells those who want to know of changes, in this order.
     #[cold]
     fn tell(&mut self, key: &[u8], event: Event) {
-        if !self.keyspace.awaited.is_empty() {
+        if !self.keyspace.awaited.is_empty() || !self.keyspace.watched.is_empty() {
             let place = (self.index as u32, self.keyspace.store.key(key).hash());
             self.keyspace.awaited.note(place);
+            self.keyspace.watched.note(place, event);
         }
         self.keyspace.notices.note(self.index, key, event);
     }
@@ -426,7 +435,7 @@ impl Db<'_> {
         let head = Head::decode(&entry);
         match head.expires {
             Some(at) if is_past(at, self.now()) => {
-                if self.keyspace.is_kept(self.index, key.hash()) {
+                if self.keyspace.is_kept(self.index, key.hash(), at) {
                     return None;
                 }
                 self.keyspace.remove_expired(self.index, key, location, at, head.apart);

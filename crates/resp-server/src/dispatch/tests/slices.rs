@@ -32,6 +32,8 @@ mod sets;
 mod sort;
 /// Long commands on strings.
 mod strings;
+/// Transactions.
+mod transactions;
 /// Long commands on sorted sets.
 mod zset;
 
