@@ -213,8 +213,8 @@ pub const SETTINGS: &[Setting] = &[
     // Where it listens, and to whom.
     row("port", Kept, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
     row("bind", Kept, Words(|s| &s.bind, |s, v| s.bind = v)),
-    row("metrics-port", AtStart, Integer(Plain, 0, 65_535, |s| s.metrics_port.into(), |s, v| s.metrics_port = v as u16)),
-    row("metrics-bind", AtStart, Text(|s| &s.metrics_bind, |s, v| s.metrics_bind = v)),
+    row("metrics-port", Kept, Integer(Plain, 0, 65_535, |s| s.metrics_port.into(), |s, v| s.metrics_port = v as u16)),
+    row("metrics-bind", Kept, Text(|s| &s.metrics_bind, |s, v| s.metrics_bind = v)),
     row("unixsocket", AtStart, Text(|s| &s.unixsocket, |s, v| s.unixsocket = v)),
     row("unixsocketperm", AtStart, Integer(Octal, 0, 0o777, |s| s.unixsocketperm.into(), |s, v| s.unixsocketperm = v as u32)),
     row("tcp-backlog", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_backlog.into(), |s, v| s.tcp_backlog = v as u32)),
