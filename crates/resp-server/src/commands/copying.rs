@@ -12,7 +12,7 @@ use crate::types::Collection;
 use super::Flow;
 
 /// Steps of a collection's own measure, a few elements each, in a slice.
-const STEPS_PER_SLICE: usize = 8;
+const STEPS_PER_SLICE: usize = 4;
 
 /// Copies the large collection that was found at argument 1 to argument 2 of database `target_db`, and replies with 1; with 0 if there is
 /// a key at the end and it must not be replaced.

@@ -23,7 +23,7 @@ const KEY_READ: &[KeySpec] = &[KeySpec::one(1, &[KeyFlag::Ro])];
 const KEY_ACCESS: &[KeySpec] = &[KeySpec::one(1, &[KeyFlag::Ro, KeyFlag::Access])];
 
 /// Pairs up to which ZADD, or members up to which ZREM, is carried out at once.
-const AT_ONCE_MAX: usize = 64;
+const AT_ONCE_MAX: usize = 32;
 
 const ZADD: CommandSpec = CommandSpec {
     name: "zadd",
@@ -35,7 +35,7 @@ const ZADD: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Gives members of a sorted set their scores; those that are not there are added.",
         since: "1.2.0",
-        complexity: "O(log N) for each member; in slices beyond 64.",
+        complexity: "O(log N) for each member; in slices beyond 32.",
         syntax: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
         ..Doc::of(Group::SortedSet)
     },
@@ -310,7 +310,7 @@ const ZREM: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Removes members from a sorted set, and the key with the last.",
         since: "1.2.0",
-        complexity: "O(log N) for each member; in slices beyond 64.",
+        complexity: "O(log N) for each member; in slices beyond 32.",
         syntax: "key member [member ...]",
         ..Doc::of(Group::SortedSet)
     },

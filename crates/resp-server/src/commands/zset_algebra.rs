@@ -96,7 +96,7 @@ const ZUNION: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Returns the members that any of some sorted sets has.",
         since: "6.2.0",
-        complexity: "O(N log N) for N members of all inputs; in slices beyond 64.",
+        complexity: "O(N log N) for N members of all inputs; in slices beyond 20.",
         syntax: "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
         ..Doc::of(Group::SortedSet)
     },
@@ -116,7 +116,7 @@ const ZINTER: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Returns the members that all of some sorted sets have.",
         since: "6.2.0",
-        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 64.",
+        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 20.",
         syntax: "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
         ..Doc::of(Group::SortedSet)
     },
@@ -136,7 +136,7 @@ const ZDIFF: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Returns the members that the first of some sorted sets has and no other.",
         since: "6.2.0",
-        complexity: "O(N K) for N members of the first of K inputs; in slices beyond 64.",
+        complexity: "O(N K) for N members of the first of K inputs; in slices beyond 20.",
         syntax: "numkeys key [key ...] [WITHSCORES]",
         ..Doc::of(Group::SortedSet)
     },
@@ -156,7 +156,7 @@ const ZINTERCARD: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Counts the members that all of some sorted sets have, up to a limit.",
         since: "7.0.0",
-        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 64.",
+        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 20.",
         syntax: "numkeys key [key ...] [LIMIT limit]",
         ..Doc::of(Group::SortedSet)
     },
@@ -176,7 +176,7 @@ const ZUNIONSTORE: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Sets a key to the members that any of some sorted sets has.",
         since: "2.0.0",
-        complexity: "O(N log N) for N members of all inputs; in slices beyond 64.",
+        complexity: "O(N log N) for N members of all inputs; in slices beyond 20.",
         syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
         ..Doc::of(Group::SortedSet)
     },
@@ -196,7 +196,7 @@ const ZINTERSTORE: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Sets a key to the members that all of some sorted sets have.",
         since: "2.0.0",
-        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 64.",
+        complexity: "O(N K) for N members of the smallest of K inputs; in slices beyond 20.",
         syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
         ..Doc::of(Group::SortedSet)
     },
@@ -216,7 +216,7 @@ const ZDIFFSTORE: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Sets a key to the members that the first of some sorted sets has and no other.",
         since: "6.2.0",
-        complexity: "O(N K) for N members of the first of K inputs; in slices beyond 64.",
+        complexity: "O(N K) for N members of the first of K inputs; in slices beyond 20.",
         syntax: "destination numkeys key [key ...]",
         ..Doc::of(Group::SortedSet)
     },

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A slice is counted in bytes ([`Budget`]): a member costs its own and [`MEMBER_BYTES`] for the way to
-//! it, eight times that if it is changed. What a long command
+//! it, six times that if it is changed. What a long command
 //! writes it writes to a [`Draft`], which becomes the key's value at the end, or to a large sorted set where it is: nobody else
 //! sees that before the end.
 
@@ -25,9 +25,9 @@ use crate::types::{Collection, Large as _};
 use super::{Flow, Outcome};
 
 /// What visiting a member costs, in bytes copied that take as long.
-const MEMBER_BYTES: usize = 256;
+const MEMBER_BYTES: usize = 512;
 /// What changing one costs, compared with visiting one.
-const CHANGE: usize = 8;
+const CHANGE: usize = 6;
 
 /// Some work on sorted sets that may be long.
 pub(super) trait Work: Debug + 'static {

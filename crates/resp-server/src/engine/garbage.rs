@@ -12,7 +12,7 @@ use crate::proto::Reply;
 use crate::types::set::Source;
 
 /// Bytes of a list that are given back in a step.
-const STEP_BYTES: usize = 512 * 1024;
+const STEP_BYTES: usize = 128 * 1024;
 /// Segments of a reply that are freed in a step, most of them of 64 KiB, 5 to 10 us each.
 const STEP_SEGMENTS: usize = 8;
 /// Snapshots of strings, or small sets, that are dropped in a step.
