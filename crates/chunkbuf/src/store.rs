@@ -11,6 +11,7 @@
 mod blobs;
 mod blocks;
 mod gains;
+mod shortage;
 
 pub use blocks::BLOCK_BYTES_MAX;
 
@@ -192,8 +193,10 @@ const TRIM_BYTES: u64 = 128 * 1024;
 const IDLE_UTILISATION: f64 = 0.95;
 /// Targets that can be set: 1 would copy for ever, and an idle store never leaves more dead than the last of them allows.
 const UTILISATION: std::ops::RangeInclusive<f64> = 0.5..=IDLE_UTILISATION;
-/// The part of the memory limit beyond which compaction works as hard as in an idle store.
+/// The part of the memory limit beyond which compaction works harder.
 const TIGHT_SHARE: f64 = 0.85;
+/// Share of live bytes below which a pass starts beyond that: each byte that is written there costs 17 to be copied.
+const TIGHT_UTILISATION: f64 = 0.92;
 
 /// Maps of byte keys to byte values in compacted logs, under one memory limit.
 pub struct Store {
@@ -547,6 +550,20 @@ impl Store {
         });
     }
 
+    /// Visits the entries whose hash begins with the first `bits` bits of `hash`, each with its hash. Cost: the lines of the index
+    /// that have them, and a hash for each entry.
+    pub fn scan_range(&self, map: MapId, hash: u64, bits: u32, mut visit: impl FnMut(u64, Entry<'_>)) {
+        let mut scratch = Vec::new();
+        let differs = |other: u64| bits > 0 && (hash ^ other) >> (64 - bits) != 0;
+        self.map(map).index.visit_prefix(&self.memory, hash, bits, |location| {
+            let entry = self.entry(map, location);
+            let own = self.hasher.hash(entry.key.as_slice(&mut scratch));
+            if !differs(own) {
+                visit(own, entry);
+            }
+        });
+    }
+
     /// An entry chosen with equal chance, by the random numbers that are handed in.
     pub fn random(&self, map: MapId, random: impl FnMut() -> u64) -> Option<Location> {
         self.map(map).index.random(&self.memory, random)
@@ -638,13 +655,6 @@ impl Store {
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
         self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes
-    }
-
-    /// Bytes that may be written before the memory limit is reached, about: what compaction could win is not counted, nor what
-    /// is left in chunks that are being written. O(1).
-    pub fn room_bytes(&self) -> u64 {
-        let free = self.options.memory_limit.saturating_sub(self.held_bytes());
-        free.saturating_add(self.pool.usage().warm_bytes)
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).
@@ -744,7 +754,8 @@ impl Store {
     /// The utilisation that writes at full speed must keep: as set, and tighter when memory is short.
     fn busy_target(&self) -> f64 {
         let is_tight = self.pool.usage().held_bytes as f64 > TIGHT_SHARE * self.options.memory_limit as f64;
-        if is_tight { IDLE_UTILISATION.max(self.options.target_utilisation) } else { self.options.target_utilisation }
+        let target = self.options.target_utilisation;
+        if is_tight { TIGHT_UTILISATION.max(target) } else { target }
     }
 
     /// Chooses the map with the most to gain and begins its pass.

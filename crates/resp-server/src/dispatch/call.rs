@@ -9,6 +9,7 @@ use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
 use super::parked::serve_parked;
 use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use crate::engine::memory::Room;
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
 use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
@@ -161,9 +162,10 @@ pub(super) struct Turn {
 impl Turn {
     /// A turn of a client that is connected begins now.
     #[inline]
-    pub(super) fn new(engine: &Engine, client: ClientId) -> Turn {
+    pub(super) fn new(engine: &mut Engine, client: ClientId) -> Turn {
         let slot = engine.clients.slot(client).expect("requests come from connected clients");
         let slow_ns = engine.settings().slow_ns();
+        engine.keyspace.pause_access(engine.clients.at(slot).no_touch);
         Turn {
             lookup: lookup(),
             client,
@@ -179,6 +181,9 @@ impl Turn {
     pub(super) fn run_again(mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         let Resolved::Found(command) = resolved else { unreachable!("the request has been carried out") };
+        if needs_memory(engine, resolved) {
+            engine.make_room();
+        }
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         let next = match refusal {
             Some(error) => {
@@ -204,6 +209,7 @@ impl Turn {
     fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
         self.end_run(engine, Some(args));
         serve_parked(engine);
+        engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -224,15 +230,20 @@ impl Turn {
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
     fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
-        let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
+        let ask =
+            |engine: &Engine| gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
+        let mut refusal = ask(engine);
+        if matches!(refusal, None | Some(CommandError::OutOfMemory)) && needs_memory(engine, resolved) {
+            // Memory may be on its way back: so long the request waits.
+            match engine.make_room() {
+                Room::Made => refusal = ask(engine),
+                Room::Later => return Next::Pause(Pause::Slice),
+                Room::Refused => {}
+            }
+        }
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
             (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Next::Close,
-            (Some(CommandError::OutOfMemory), _) if engine.keyspace.store.has_garbage() => {
-                // Memory is on its way back: what a DEL has left, say. So long the request waits.
-                engine.keyspace.store.free(false);
-                Next::Pause(Pause::Slice)
-            }
             (Some(error), _) => {
                 engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {
@@ -328,6 +339,9 @@ impl Turn {
         let Resolved::Found(command) = self.lookup.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
+        if engine.out_of_memory() && command.spec.is(Flag::DenyOom) && engine.make_room() == Room::Later {
+            return Some(Pause::Slice);
+        }
         let outcome = engine.step_task(self.client, args, reply);
         let now_ns = (engine.host.clock_ns)();
         let cell = engine.stats.command(command.number as usize, command.name);
@@ -362,6 +376,7 @@ impl Turn {
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
         self.slow_ns = engine.settings().slow_ns();
         self.singly = self.slow_ns < SINGLY_NS;
         outcome
@@ -409,6 +424,11 @@ fn answer_error(engine: &mut Engine, error: &CommandError, reply: &mut Reply) {
     let text = error.text();
     engine.stats.count_error(&text);
     reply.error(&text);
+}
+
+/// Whether a request adds to memory that is short.
+fn needs_memory(engine: &Engine, resolved: Resolved<'_>) -> bool {
+    matches!(resolved, Resolved::Found(command) if command.spec.is(Flag::DenyOom)) && engine.is_short_of_memory()
 }
 
 /// The first words of HTTP's lines that a browser can be made to send.

@@ -97,7 +97,8 @@ pub(super) const GATES: &[Gate] = &[
     Gate {
         name: "there is memory for a write",
         concerns: |command| command.is(Flag::DenyOom),
-        closed: |engine, _| engine.settings().maxmemory != 0,
+        // A turn does not write so much that more would have to be known.
+        closed: |engine, _| engine.is_short_of_memory(),
         refuse: |request| {
             let refused = request.command()?.spec.is(Flag::DenyOom) && request.engine.out_of_memory();
             refused.then_some(CommandError::OutOfMemory)

@@ -343,7 +343,8 @@ fn settings_are_told_and_changed_as_redis_does() {
         ("config get TIMEOUT tim* timeout", "*2\r\n$7\r\nTIMEOUT\r\n$1\r\n0\r\n"),
         (
             "config get max*",
-            "*6\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n",
+            "*10\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n\
+             $17\r\nmaxmemory-samples\r\n$1\r\n5\r\n$27\r\nmaxmemory-eviction-tenacity\r\n$2\r\n10\r\n",
         ),
         ("config set maxmemory 1GB timeout 5", OK),
         ("config get maxmemory timeout", "*4\r\n$9\r\nmaxmemory\r\n$10\r\n1073741824\r\n$7\r\ntimeout\r\n$1\r\n5\r\n"),
@@ -376,8 +377,12 @@ fn settings_are_told_and_changed_as_redis_does() {
         ("config set save \"60 1\"", &failed("save", no_persistence)),
         ("config set appendonly yes", &failed("appendonly", no_persistence)),
         (
-            "config set maxmemory-policy allkeys-lru",
-            &failed("maxmemory-policy", "eviction is not available in this version"),
+            "config set maxmemory-policy lru",
+            &failed(
+                "maxmemory-policy",
+                "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, \
+                 allkeys-lfu, allkeys-random, noeviction",
+            ),
         ),
         (
             "config set notify-keyspace-events KEA",

@@ -136,7 +136,7 @@ fn memory(engine: &Engine, lines: &mut Lines) {
     lines.field("used_memory_dataset_perc", format_args!("{:.2}%", percent(dataset, used)));
     lines.size("total_system_memory", engine.host.system_memory_bytes);
     lines.size("maxmemory", engine.settings.maxmemory);
-    lines.field("maxmemory_policy", "noeviction");
+    lines.field("maxmemory_policy", engine.settings.maxmemory_policy.name());
     lines.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(resident, used)));
     lines.field("mem_fragmentation_bytes", resident as i64 - used as i64);
     lines.field("mem_clients_normal", engine.buffer_bytes);
@@ -205,7 +205,10 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("rejected_connections", stats.connections_rejected);
     lines.field("expired_subkeys", keys.expired_subkeys);
     lines.field("expired_keys", keys.expired_keys);
-    lines.field("evicted_keys", 0);
+    lines.field("evicted_keys", keys.evicted_keys);
+    let [total_us, current_us] = engine.exceeded_us();
+    lines.field("total_eviction_exceeded_time", total_us / 1000);
+    lines.field("current_eviction_exceeded_time", current_us / 1000);
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
     lines.field("total_error_replies", stats.error_replies);

@@ -23,6 +23,7 @@ impl Job {
     fn event(&self) -> &'static str {
         match self.name {
             "expiry" => "expire-cycle",
+            "eviction" => "eviction-cycle",
             name => name,
         }
     }
@@ -49,6 +50,7 @@ pub const JOBS: &[Job] = &[
             engine.keyspace.store.free(idle) | discarded | engine.garbage.step()
         },
     },
+    Job { name: "eviction", in_debt: |engine| engine.eviction_in_debt(), step: |engine, _| engine.step_eviction() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
 

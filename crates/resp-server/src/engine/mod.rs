@@ -18,15 +18,19 @@
 //! | [`parked`] | requests that wait for a key |
 //! | [`outbox`] | what is written to a client by others |
 //! | [`garbage`] | what is too much to be freed at once |
+//! | [`memory`] | how much is in use, and what is done when it is short |
+//! | [`eviction`] | which keys go then |
 
 pub mod client;
 pub mod clients;
+pub mod eviction;
 pub mod garbage;
 pub mod holds;
 pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod memory;
 pub mod outbox;
 pub mod parked;
 pub mod settings;
@@ -104,7 +108,7 @@ pub struct Host {
     pub system_memory_bytes: u64,
     /// Clients that the process has file descriptors for: CONFIG SET does not take `maxclients` beyond it.
     pub clients_max: u32,
-    /// Bytes of memory that the process has resident.
+    /// Bytes of memory that the process has resident. Asked by INFO, and a hundred times a second where memory is limited.
     pub resident_bytes: fn() -> u64,
     /// Microseconds of processor time that the process has taken: as user, in the system.
     pub cpu_us: fn() -> (u64, u64),
@@ -174,6 +178,9 @@ pub struct Engine {
     /// Bytes in the buffers of all clients.
     buffer_bytes: u64,
     expiry: jobs::Expiry,
+    /// What is known of memory beside what the store tells.
+    pub(crate) memory: memory::Memory,
+    eviction: eviction::Eviction,
 }
 
 impl Engine {
@@ -213,6 +220,8 @@ impl Engine {
             run_id,
             buffer_bytes: 0,
             expiry: jobs::Expiry::default(),
+            memory: memory::Memory::default(),
+            eviction: eviction::Eviction::default(),
         };
         engine.apply_settings();
         engine.set_now(now);
@@ -296,6 +305,7 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.apply_policy();
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.
@@ -400,20 +410,11 @@ impl Engine {
             .collect()
     }
 
-    /// Bytes of memory in use: what the store holds, index included, and the clients' buffers. O(1).
-    pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes
-    }
-
-    /// Whether writes are refused because more than `maxmemory` is in use.
-    pub(crate) fn out_of_memory(&self) -> bool {
-        self.memory_used() > self.settings.memory_limit()
-    }
-
     /// Clears the statistics.
     pub(crate) fn reset_stats(&mut self) {
         let memory_bytes = self.memory_used();
         self.stats.reset(memory_bytes);
+        self.memory.reset();
         let dirty = self.keyspace.stats.dirty;
         self.keyspace.stats = crate::keyspace::Stats { dirty, ..Default::default() };
         self.ledger.reset();

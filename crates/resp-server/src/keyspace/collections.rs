@@ -330,5 +330,6 @@ impl Drop for Keyspace {
         (0..self.databases.len()).for_each(|index| self.discard_collections(index));
         self.discarded.readers.clear();
         while self.free_discarded() {}
+        self.measure_access(None);
     }
 }

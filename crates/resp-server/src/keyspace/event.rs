@@ -75,6 +75,8 @@ pub enum Event {
     Persist,
     /// The key was removed because its time had come.
     Expired,
+    /// The key was removed because memory was short.
+    Evicted,
     /// The key became another one.
     RenameFrom,
     /// The key came from another one.
@@ -143,6 +145,7 @@ impl Event {
             Event::Expire => "expire",
             Event::Persist => "persist",
             Event::Expired => "expired",
+            Event::Evicted => "evicted",
             Event::RenameFrom => "rename_from",
             Event::RenameTo => "rename_to",
             Event::CopyTo => "copy_to",

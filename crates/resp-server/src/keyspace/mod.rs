@@ -5,6 +5,8 @@
 //! * [`collections`]: what it does with hashes, lists, sets and sorted sets.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
+//! * [`access`]: what is known of how keys are used, if somebody wants to know.
+//! * [`evict`]: removing keys because memory is short.
 //! * [`awaited`]: keys that somebody waits for.
 //! * [`crate::types::wheel`]: the timing wheel that finds keys whose time has come.
 //! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
@@ -19,10 +21,12 @@
 //!
 //! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
+mod access;
 mod awaited;
 mod collections;
 mod db;
 mod event;
+mod evict;
 mod fields;
 pub(crate) mod hashes;
 mod memory;
@@ -37,12 +41,15 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 use crate::types::Limits;
 
 pub use crate::types::Millis;
+use access::Access;
+pub use access::{Candidate, Measure};
 pub use awaited::{Awaited, KeyPlace};
 use collections::{Discarded, Table};
 pub use collections::{Reader, ReaderOfOne, View};
 pub use db::{Db, Found, Kept, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
+pub(crate) use evict::Evicted;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
@@ -74,6 +81,12 @@ pub struct Keyspace {
     pub(crate) slice_bytes: usize,
     /// Keys that somebody waits for.
     pub(crate) awaited: Awaited,
+    /// How keys are used; `None` while nobody wants to know.
+    access: Option<Box<Access>>,
+    /// Whether keys go when memory is short, so that a write need not fail.
+    pub(crate) evicts: bool,
+    /// Whether Redis would keep a small integer once for all keys that have it.
+    pub(crate) shares_integers: bool,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -106,6 +119,8 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Fields of hashes removed because their time had come.
     pub expired_subkeys: u64,
+    /// Keys removed because memory was short.
+    pub evicted_keys: u64,
     /// Changes to the data set.
     pub dirty: u64,
 }
@@ -157,6 +172,9 @@ impl Keyspace {
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
             awaited: Awaited::default(),
+            access: None,
+            evicts: false,
+            shares_integers: true,
             stats: Stats::default(),
             random: seed,
             writes: 0,
@@ -173,6 +191,9 @@ impl Keyspace {
     /// Tells the time; it stands still until the next call.
     pub fn set_now(&mut self, now: Millis) {
         self.now = now;
+        if let Some(access) = &mut self.access {
+            access.set_now(now);
+        }
     }
 
     /// The time that [`set_now`](Keyspace::set_now) told.

@@ -40,6 +40,7 @@ use super::Shared;
 use super::stream::Stream;
 use super::upload::Upload;
 use crate::dispatch::{self, Pause};
+use crate::engine::memory::Room;
 use crate::engine::tasks::OwnedRequest;
 use crate::engine::{ClientId, ledger};
 use crate::proto::{Batch, Parser, Reply};
@@ -76,6 +77,8 @@ const SEGMENT: usize = 64 * 1024;
 /// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
 /// before it reads any reply stands still at this point, so it is large.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
+/// Making room for a large value, as the stall ledger names it.
+const EVICTION: &str = "eviction";
 /// Reply memory that is kept for the next turn, in bytes.
 const REPLY_MEMORY_MAX: usize = 256 * 1024;
 
@@ -321,6 +324,11 @@ impl Connection {
         let upload = self.upload.as_mut().expect("there is one");
         let scratch = &mut shared.desk.borrow_mut().scratch;
         let engine = &mut *shared.engine.borrow_mut();
+        if upload.takes_memory() && engine.make_room_for(upload.len()) == Room::Later {
+            // Keys go, or memory comes back: it is read on in the next turn.
+            engine.ledger.part(EVICTION, 1, shared.clock.ns());
+            return Poll::Ready(Ok(true));
+        }
         let received = ready!(upload.poll_receive(cx, &self.stream, &mut engine.keyspace, scratch, UPLOAD_READ))?;
         if received == 0 {
             self.phase = Phase::Closing;
