@@ -3,7 +3,7 @@
 //! Settings come from the file, then from the arguments, which are lines of that file written differently; later ones win.
 //! Nothing else happens here: the settings are the engine's, the loop is the server's.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,7 +34,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let words: Vec<Vec<u8>> = Arguments::parse().words.into_iter().map(OsString::into_vec).collect();
-    match settings(&words).and_then(|settings| serve(settings).map_err(|error| format!("{error:#}"))) {
+    match settings(&words).and_then(|(settings, file)| serve(settings, file).map_err(|error| format!("{error:#}"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -43,8 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The settings that the arguments make, or what to tell the user about them.
-fn settings(words: &[Vec<u8>]) -> Result<Settings, String> {
+/// The settings that the arguments make and the path of their file, empty if there is none; or what to tell the user about them.
+fn settings(words: &[Vec<u8>]) -> Result<(Settings, String), String> {
     let (file, flags) = config::split_arguments(words)?;
     let mut text = match file {
         None => Vec::new(),
@@ -55,19 +55,27 @@ fn settings(words: &[Vec<u8>]) -> Result<Settings, String> {
                 .map_err(|error| format!("evenkeel: cannot read the settings from standard input: {error}"))?;
             text
         }
-        Some(path) => std::fs::read(std::ffi::OsStr::from_bytes(path)).map_err(|error| {
+        Some(path) => std::fs::read(OsStr::from_bytes(path)).map_err(|error| {
             format!("evenkeel: cannot read the configuration file '{}': {error}", path.escape_ascii())
         })?,
     };
     config::append_flags(&mut text, flags);
-    config::read(&text).map_err(|error| error.to_string())
+    let settings = config::read(&text).map_err(|error| error.to_string())?;
+    let path = match file {
+        None | Some(b"-") => String::new(),
+        Some(path) => {
+            let path = std::path::absolute(OsStr::from_bytes(path)).unwrap_or_default();
+            path.to_string_lossy().into_owned()
+        }
+    };
+    Ok((settings, path))
 }
 
-fn serve(settings: Settings) -> anyhow::Result<()> {
+fn serve(settings: Settings, config_file: String) -> anyhow::Result<()> {
     start_log(&settings)?;
     let version = env!("CARGO_PKG_VERSION");
     let pid = std::process::id();
-    let server = Server::bind(settings)?;
+    let server = Server::bind(settings)?.with_config_file(config_file);
     // Whether anybody reads it is no matter.
     let _ = writeln!(std::io::stdout(), "evenkeel {version} is ready on {} (pid {pid})", server.addresses().join(", "));
     server.run()?;

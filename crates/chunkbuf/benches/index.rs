@@ -38,7 +38,7 @@ impl World {
     }
 
     fn insert(&mut self, key: u64) {
-        let hash_of = |location: Location| hash(location.offset().get() / 36);
+        let hash_of = |location: Location, _| hash(location.offset().get() / 36);
         self.index.reserve(&mut self.memory, &mut self.pool, hash(key), hash_of).expect("there is no limit");
         self.index.insert(&mut self.memory, hash(key), location(key));
     }

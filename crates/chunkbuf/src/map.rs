@@ -90,7 +90,10 @@ impl Map {
         if old.is_none() {
             let log = &self.log;
             let mut scratch = Vec::new();
-            self.index.reserve(memory, pool, key.hash(), |location| {
+            self.index.reserve(memory, pool, key.hash(), |location, later| {
+                if let Some(later) = later {
+                    log.prefetch(later);
+                }
                 hash_of(log.entry(location).key().as_slice(&mut scratch))
             })?;
         }

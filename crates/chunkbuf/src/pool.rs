@@ -92,8 +92,12 @@ pub struct Pool {
     limit_bytes: u64,
     /// Up to here compaction may go while more is held than the limit allows.
     overhang_bytes: u64,
+    /// Bytes under the limit that are kept for those who were told that they would get them.
+    promised_bytes: u64,
+    /// Up to here the one who was promised room may go while it writes.
+    granted_bytes: u64,
     /// Bytes outside the pool that count under the limit as well, by [`Outside`], and their sum.
-    outside: [u64; 2],
+    outside: [u64; 3],
     outside_bytes: u64,
 }
 
@@ -126,6 +130,8 @@ pub enum Outside {
     Index,
     /// What names the pages of blobs.
     Blobs,
+    /// What the store's user keeps beside it.
+    User,
 }
 
 #[derive(Debug)]
@@ -150,7 +156,9 @@ impl Pool {
             usage: PoolUsage::default(),
             limit_bytes,
             overhang_bytes: 0,
-            outside: [0; 2],
+            promised_bytes: 0,
+            granted_bytes: 0,
+            outside: [0; 3],
             outside_bytes: 0,
         }
     }
@@ -183,7 +191,7 @@ impl Pool {
     /// # Errors
     /// When they are not.
     pub fn admit_outside(&mut self, bytes: u64) -> Result<(), OutOfMemory> {
-        let ceiling = self.limit_bytes - self.reserve();
+        let ceiling = self.write_ceiling();
         while !self.is_within(ceiling, bytes)? {}
         Ok(())
     }
@@ -203,6 +211,22 @@ impl Pool {
         if self.limit_bytes == u64::MAX { 0 } else { (self.limit_bytes / 8).min(2 * ChunkSize::MAX.bytes()) }
     }
 
+    /// Keeps `bytes` under the limit in all: no [`Purpose::Write`] gets them while they are promised.
+    pub fn set_promised(&mut self, bytes: u64) {
+        self.promised_bytes = bytes;
+    }
+
+    /// Lets [`Purpose::Write`] take `bytes` more than is held now, whatever the limit has become; 0: not any more.
+    pub fn grant(&mut self, bytes: u64) {
+        self.granted_bytes = if bytes == 0 { 0 } else { self.usage.held_bytes + self.outside_bytes + bytes };
+    }
+
+    /// Bytes that may be held at most once [`Purpose::Write`] has got what it asks for.
+    pub fn write_ceiling(&self) -> u64 {
+        let ceiling = (self.limit_bytes - self.reserve()).saturating_sub(self.promised_bytes);
+        ceiling.max(self.granted_bytes)
+    }
+
     /// The books.
     pub fn usage(&self) -> PoolUsage {
         self.usage
@@ -216,7 +240,7 @@ impl Pool {
     /// When held bytes would pass the limit, or the system refuses; nothing has changed.
     pub fn take(&mut self, size: ChunkSize, purpose: Purpose) -> Result<Chunk, OutOfMemory> {
         let ceiling = match purpose {
-            Purpose::Write => self.limit_bytes - self.reserve(),
+            Purpose::Write => self.write_ceiling(),
             Purpose::Compaction => self.limit_bytes.max(self.overhang_bytes),
         };
         let order = usize::from(size.log2() - CHUNK_MIN_LOG2);

@@ -11,15 +11,14 @@
 mod blobs;
 mod blocks;
 mod gains;
+mod hasher;
+mod room;
 mod shortage;
 
 pub use blocks::BLOCK_BYTES_MAX;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-
-use bytes::Bytes;
-use siphasher::sip::SipHasher13;
 
 use crate::blob::{BLOB_PAGES, BlobUsage, Blobs, Table};
 use crate::buffer::{Buffer, RawEntry, Slices};
@@ -31,8 +30,10 @@ use crate::map::{Changed, Map};
 use crate::pool::{OutOfMemory, Pool, PoolUsage};
 use crate::sizing;
 use crate::usage::LogUsage;
+use bytes::Bytes;
 
 use gains::Gains;
+use hasher::KeyHasher;
 
 /// What a store is told at its beginning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,11 +46,13 @@ pub struct Options {
     pub target_utilisation: f64,
     /// The seed of the hash. Random in a server, so that nobody can choose keys that collide.
     pub hash_key: [u64; 2],
+    /// The bits of the hash that are used: all of them, but in tests of what keys of one hash do.
+    pub hash_mask: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0] }
+        Options { p: 0.25, memory_limit: u64::MAX, target_utilisation: 0.83, hash_key: [0, 0], hash_mask: u64::MAX }
     }
 }
 
@@ -158,6 +161,8 @@ pub struct Usage {
     pub blobs: BlobUsage,
     /// Chunks that were handed out as blocks, in bytes.
     pub block_bytes: u64,
+    /// Heap of the store's user that counts under the limit.
+    pub user_bytes: u64,
     /// Bytes of entries written by puts.
     pub written_bytes: u64,
     /// Bytes of entries copied by passes.
@@ -173,7 +178,8 @@ pub struct Usage {
 impl Usage {
     /// All bytes that count under the memory limit.
     pub fn held_bytes(&self) -> u64 {
-        self.pool.held_bytes + self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes
+        let outside = self.index.header_bytes + self.index.directory_bytes + self.blobs.heap_bytes + self.user_bytes;
+        self.pool.held_bytes + outside
     }
 }
 
@@ -201,7 +207,7 @@ const TIGHT_UTILISATION: f64 = 0.92;
 /// Maps of byte keys to byte values in compacted logs, under one memory limit.
 pub struct Store {
     options: Options,
-    hasher: SipHasher13,
+    hasher: KeyHasher,
     pool: Pool,
     memory: IndexMemory,
     blobs: Blobs,
@@ -226,6 +232,10 @@ pub struct Store {
     passes: u64,
     /// Chunks that were handed out as blocks, in bytes.
     block_bytes: u64,
+    /// Room that is kept for some writers.
+    promised_bytes: u64,
+    /// Heap of the store's user that counts under the limit.
+    user_bytes: u64,
     scratch: Vec<u8>,
 }
 
@@ -248,7 +258,7 @@ impl Store {
         assert!((0.0..=1.0).contains(&options.p), "P is between 0 and 1");
         assert!(UTILISATION.contains(&options.target_utilisation), "the target utilisation is between 0.5 and 0.95");
         Store {
-            hasher: SipHasher13::new_with_keys(options.hash_key[0], options.hash_key[1]),
+            hasher: KeyHasher::new(&options),
             pool: Pool::new(options.memory_limit),
             memory: IndexMemory::new(),
             blobs: Blobs::default(),
@@ -267,6 +277,8 @@ impl Store {
             copied_bytes: 0,
             passes: 0,
             block_bytes: 0,
+            promised_bytes: 0,
+            user_bytes: 0,
             scratch: Vec::new(),
             options,
         }
@@ -361,18 +373,18 @@ impl Store {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// Has the index line of a key brought to the cache. For many keys at once: the loads overlap.
+    /// Has the index line of the key of this [hash](Key::hash) brought to the cache. For many keys at once: the loads overlap.
     #[inline]
-    pub fn prefetch(&self, map: MapId, key: &Key<'_>) {
-        self.map(map).index.prefetch(&self.memory, key.hash);
+    pub fn prefetch(&self, map: MapId, hash: u64) {
+        self.map(map).index.prefetch(&self.memory, hash);
     }
 
     /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
     /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
     #[inline]
-    pub fn prefetch_entry(&self, map: MapId, key: &Key<'_>) {
+    pub fn prefetch_entry(&self, map: MapId, hash: u64) {
         let map = self.map(map);
-        map.index.find(&self.memory, key.hash, |location| {
+        map.index.find(&self.memory, hash, |location| {
             map.log.prefetch(location);
             false
         });
@@ -408,6 +420,13 @@ impl Store {
                 visit(location, entry.into());
             }
         });
+    }
+
+    /// Whether some entry of a map has this hash. Cost: a look-up.
+    pub fn has_hash(&self, map: MapId, hash: u64) -> bool {
+        let mut found = false;
+        self.with_hash(map, hash, |_, _| found = true);
+        found
     }
 
     /// The books of the indexes. O(1).
@@ -535,8 +554,26 @@ impl Store {
     /// One bounded bite of a scan: visits some entries and returns the next cursor, 0 at the end; start with 0. Every key that is
     /// in the map from the first call to the last is visited at least once, whatever is written meanwhile.
     pub fn scan(&self, map: MapId, cursor: u64, mut visit: impl FnMut(Location, Entry<'_>)) -> u64 {
+        /// About the slots of an index line.
+        const BITE: usize = 8;
         let target = self.map(map);
-        target.index.scan(&self.memory, cursor, |location| visit(location, self.entry(map, location)))
+        // All entries of a bite are fetched before the first is read: the loads overlap.
+        let mut bite = [None; BITE];
+        let mut fetched = 0;
+        let mut visit_all = |bite: &[Option<Location>]| {
+            bite.iter().flatten().for_each(|&location| visit(location, self.entry(map, location)));
+        };
+        let next = target.index.scan(&self.memory, cursor, |location| {
+            target.log.prefetch(location);
+            bite[fetched] = Some(location);
+            fetched += 1;
+            if fetched == BITE {
+                visit_all(&bite);
+                fetched = 0;
+            }
+        });
+        visit_all(&bite[..fetched]);
+        next
     }
 
     /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.
@@ -546,20 +583,6 @@ impl Store {
             let entry = self.entry(map, location);
             if self.hasher.hash(entry.key.as_slice(&mut scratch)) >> 32 == u64::from(prefix) {
                 visit(location, entry);
-            }
-        });
-    }
-
-    /// Visits the entries whose hash begins with the first `bits` bits of `hash`, each with its hash. Cost: the lines of the index
-    /// that have them, and a hash for each entry.
-    pub fn scan_range(&self, map: MapId, hash: u64, bits: u32, mut visit: impl FnMut(u64, Entry<'_>)) {
-        let mut scratch = Vec::new();
-        let differs = |other: u64| bits > 0 && (hash ^ other) >> (64 - bits) != 0;
-        self.map(map).index.visit_prefix(&self.memory, hash, bits, |location| {
-            let entry = self.entry(map, location);
-            let own = self.hasher.hash(entry.key.as_slice(&mut scratch));
-            if !differs(own) {
-                visit(own, entry);
             }
         });
     }
@@ -639,6 +662,7 @@ impl Store {
             index,
             blobs,
             block_bytes: self.block_bytes,
+            user_bytes: self.user_bytes,
             written_bytes: self.written_bytes,
             copied_bytes: self.copied_bytes,
             passes: self.passes,
@@ -654,7 +678,7 @@ impl Store {
 
     /// Bytes that count under the memory limit. O(1).
     pub fn held_bytes(&self) -> u64 {
-        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes
+        self.pool.usage().held_bytes + self.memory.outside_bytes() + self.blobs.usage().heap_bytes + self.user_bytes
     }
 
     /// Bytes that the pool holds from the system, and how many of them are pages of the index. O(1).

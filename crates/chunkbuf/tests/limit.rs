@@ -71,3 +71,30 @@ fn small_maps_that_were_dropped_are_freed_several_in_a_step() {
     assert!(steps <= 200, "{steps} steps for 1000 maps");
     assert_eq!(store.usage().pool.used_bytes, 0);
 }
+
+/// Room that is promised to one is no other's, and what the user counts is no longer there.
+#[test]
+fn promised_room_and_heap_of_the_user_are_not_given_to_others() {
+    let mut store = Store::new(Options { memory_limit: 32 * MIB, ..Options::default() });
+    let map = store.create();
+    let room = store.room_bytes();
+    assert!(room <= 30 * MIB, "the last 2 MiB are compaction's");
+    assert!(store.has_room(28 * MIB) && !store.has_room(room));
+    let kept = store.promise(20 * MIB);
+    store.count_heap(0, 4 * MIB);
+    assert_eq!((store.room_bytes(), store.user_heap_bytes()), (room - kept - 4 * MIB, 4 * MIB));
+    assert_eq!(store.held_bytes(), store.usage().held_bytes());
+    let mut number = 0_u32;
+    while store.put(map, &number.to_be_bytes(), UserFlags::NONE, &[7; 1000]).is_ok() {
+        number += 1;
+    }
+    assert!(store.held_bytes() + kept <= 30 * MIB);
+    store.take_back(kept);
+    for _ in 0..20 * 1024 {
+        store.put(map, &number.to_be_bytes(), UserFlags::NONE, &[7; 1000]).expect("it was promised");
+        number += 1;
+    }
+    store.count_heap(4 * MIB, 0);
+    assert_eq!(store.user_heap_bytes(), 0);
+    store.audit();
+}

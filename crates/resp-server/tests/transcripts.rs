@@ -71,6 +71,7 @@ impl Server {
     }
 
     fn send(&mut self, connection: &str, bytes: &[u8]) -> Result<(), String> {
+        self.go_on(connection);
         let client = self.clients.get_mut(connection).unwrap();
         let (mut bytes, mut batch) = (bytes.to_vec(), Batch::new());
         let limits = self.engine.limits(client.id);
@@ -86,11 +87,13 @@ impl Server {
     fn go_on(&mut self, connection: &str) {
         let Some(client) = self.clients.get_mut(connection) else { return };
         loop {
-            let mut reply = self.engine.outbox.take(client.id).unwrap_or_default();
-            let mut pause = None;
+            let is_half_written = self.engine.has_task(client.id);
+            let outbox = if is_half_written { None } else { self.engine.outbox.take(client.id) };
+            let mut reply = outbox.unwrap_or_default();
+            let (mut pause, mut closes) = (None, false);
             if let Some(request) = client.under_way.take_if(|_| !self.engine.is_parked(client.id)) {
                 let executed = execute(&mut self.engine, client.id, &request.batch, 0, &request.bytes, &mut reply);
-                pause = executed.pause;
+                (pause, closes) = (executed.pause, executed.close);
                 client.under_way = pause.map(|_| request);
             }
             while !reply.is_empty() {
@@ -99,9 +102,16 @@ impl Server {
                 slices[..count].iter().for_each(|slice| client.answered.extend_from_slice(slice));
                 reply.advance(len);
             }
-            if pause != Some(Pause::Slice) {
-                return;
+            if closes {
+                self.engine.disconnect(client.id);
             }
+            if pause != Some(Pause::Slice) {
+                break;
+            }
+        }
+        for killed in self.engine.take_killed(usize::MAX) {
+            self.clients.retain(|_, client| client.id != killed);
+            self.engine.disconnect(killed);
         }
     }
 

@@ -59,7 +59,7 @@ pub fn play(
     against: Against,
     act: &mut dyn FnMut(Act<'_>) -> Result<Vec<u8>, String>,
 ) -> Result<(), String> {
-    let mut player = Player { resp3: transcript.resp3, connections: HashMap::new(), act };
+    let mut player = Player { resp3: transcript.resp3, connections: HashMap::new(), numbers: HashMap::new(), act };
     for step in &transcript.steps {
         player.step(step, against).map_err(|what| format!("{}:{}: {what}", transcript.name, step.line))?;
     }
@@ -142,6 +142,8 @@ struct Connection {
 struct Player<'a> {
     resp3: bool,
     connections: HashMap<String, Connection>,
+    /// What CLIENT ID has answered, by the connection that asked.
+    numbers: HashMap<String, i64>,
     act: &'a mut dyn FnMut(Act<'_>) -> Result<Vec<u8>, String>,
 }
 
@@ -152,13 +154,15 @@ impl Player<'_> {
             What::Arrival { connection, reply, unordered } => {
                 let state = self.connections.get_mut(connection).ok_or("no such connection")?;
                 state.waiting = false;
-                let frame = self.next_frame(connection)?;
-                pattern::compare(reply, &frame.printed(), *unordered).map_err(|what| format!("@{connection}: {what}"))
+                let (frame, reply) = (self.next_frame(connection)?, self.numbered_lines(reply));
+                pattern::compare(&reply, &frame.printed(), *unordered).map_err(|what| format!("@{connection}: {what}"))
             }
             What::Request { only_evenkeel: true, .. } if against != Against::Evenkeel => Ok(()),
             What::Request { connection, args, reply, unordered, .. } => {
                 let request = args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ");
-                self.request(connection, args, reply, *unordered).map_err(|what| format!("> {request}: {what}"))
+                let args: Vec<Vec<u8>> = args.iter().map(|arg| self.numbered(arg)).collect();
+                let reply = self.numbered_lines(reply);
+                self.request(connection, &args, &reply, *unordered).map_err(|what| format!("> {request}: {what}"))
             }
         }
     }
@@ -178,7 +182,28 @@ impl Player<'_> {
             return self.expect_silence(connection);
         }
         let frame = self.ask(connection, args)?;
+        if let Frame::Integer(number) = frame
+            && args.len() == 2
+            && args[1].eq_ignore_ascii_case(b"ID")
+        {
+            self.numbers.insert(connection.to_string(), number);
+        }
         pattern::compare(reply, &frame.printed(), unordered)
+    }
+
+    /// Puts the number of each connection in the place of `<id:name>`.
+    fn numbered(&self, text: &[u8]) -> Vec<u8> {
+        let mut text = String::from_utf8(text.to_vec()).map_err(std::string::FromUtf8Error::into_bytes);
+        if let Ok(text) = &mut text {
+            for (name, number) in &self.numbers {
+                *text = text.replace(&format!("<id:{name}>"), &number.to_string());
+            }
+        }
+        text.map_or_else(|bytes| bytes, String::into_bytes)
+    }
+
+    fn numbered_lines(&self, lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| String::from_utf8_lossy(&self.numbered(line.as_bytes())).into_owned()).collect()
     }
 
     /// Sends a request and follows the protocol that its reply switches to.

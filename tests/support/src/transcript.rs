@@ -18,6 +18,8 @@
 //! evenkeel: why` (Redis is not asked). Directly above a request: `# unordered` (elements come in any order) and `# only
 //! evenkeel: why` for this request alone.
 //!
+//! `<id:name>` stands for the number of a connection that has asked for it with CLIENT ID.
+//!
 //! Bulk strings are always in quotes, also those that redis-cli shows raw (INFO, CLIENT LIST): `"# Server\r\n<any>"`.
 //!
 //! An empty line ends a reply. A reply whose own line begins with `#`, `>` or `@`, or is empty, is left to `...` (see

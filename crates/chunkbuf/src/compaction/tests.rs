@@ -40,7 +40,9 @@ impl Bench {
         self.remove(key);
         let log = &self.log;
         self.index
-            .reserve(&mut self.memory, &mut self.pool, hash(key), |location| hash(&log.entry(location).key().to_vec()))
+            .reserve(&mut self.memory, &mut self.pool, hash(key), |location, _| {
+                hash(&log.entry(location).key().to_vec())
+            })
             .unwrap();
         let location = self.log.append(&mut self.pool, 0.5, Flags::NONE, key, &[value]).unwrap();
         self.index.insert(&mut self.memory, hash(key), location);
@@ -293,7 +295,7 @@ fn an_entry_of_512_mib_is_written_read_and_compacted_in_pieces() {
     let mut bench = Bench::new();
     let piece: Vec<u8> = (0..1 << 20).map(|index| ((index * 31) >> 3) as u8).collect();
     let parts = vec![piece.as_slice(); LEN / piece.len()];
-    let hash_of = |_: Location| 0;
+    let hash_of = |_: Location, _| 0;
     bench.index.reserve(&mut bench.memory, &mut bench.pool, hash(b"huge"), hash_of).unwrap();
     let location = bench.log.append(&mut bench.pool, 1.0, Flags::NONE, b"huge", &parts).unwrap();
     bench.index.insert(&mut bench.memory, hash(b"huge"), location);

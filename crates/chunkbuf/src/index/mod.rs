@@ -146,7 +146,8 @@ impl Index {
 
     /// Makes room for one slot at `hash`, so that the next [`Index::insert`] with this hash, if no other comes before
     /// it, cannot fail. Grows or splits one segment at most in nearly all calls; `hash_of` is asked for the hashes of a
-    /// segment's keys (448 at most) when these have run out of bits.
+    /// segment's keys (448 at most) when these have run out of bits, each time with a location that it will be asked for a little
+    /// later, to be fetched meanwhile.
     ///
     /// Fails when the pool has no page, or when 448 keys agree in their first 50 bits with this one. All keys are as
     /// before then.
@@ -156,7 +157,7 @@ impl Index {
         memory: &mut IndexMemory,
         pool: &mut Pool,
         hash: u64,
-        hash_of: impl FnMut(Location) -> u64,
+        hash_of: impl FnMut(Location, Option<Location>) -> u64,
     ) -> Result<(), OutOfMemory> {
         if let Some(id) = self.segment(memory, hash)
             && memory.segments.get(id).has_room()
@@ -316,7 +317,7 @@ impl Index {
         memory: &mut IndexMemory,
         pool: &mut Pool,
         hash: u64,
-        mut hash_of: impl FnMut(Location) -> u64,
+        mut hash_of: impl FnMut(Location, Option<Location>) -> u64,
     ) -> Result<(), OutOfMemory> {
         let bytes_before = memory.used_bytes();
         let made = loop {
@@ -363,7 +364,7 @@ impl Index {
         pool: &mut Pool,
         hash: u64,
         id: u32,
-        hash_of: impl FnMut(Location) -> u64,
+        hash_of: impl FnMut(Location, Option<Location>) -> u64,
     ) -> Result<(), OutOfMemory> {
         memory.tell(pool);
         memory.admit_segment(pool)?;

@@ -421,13 +421,14 @@ impl Segment {
     }
 
     /// Parts the segment by the next bit of the hash: `self` keeps the slots without the bit, the returned segment has
-    /// those with it. `hash_of` is asked for all keys at once when the slots have run out of bits, and otherwise never.
+    /// those with it. `hash_of` is asked for all keys at once when the slots have run out of bits, and otherwise never: see
+    /// [`Index::reserve`](super::Index::reserve).
     /// On error nothing changed.
     pub(super) fn split(
         &mut self,
         slab: &mut Slab,
         pool: &mut Pool,
-        mut hash_of: impl FnMut(Location) -> u64,
+        mut hash_of: impl FnMut(Location, Option<Location>) -> u64,
     ) -> Result<Segment, OutOfMemory> {
         assert!(self.depth < DEPTH_MAX, "there is a next bit");
         let (mut low, mut high) = (Slots::new(), Slots::new());
@@ -602,10 +603,13 @@ impl Slots {
 
     /// Gives each slot the fragment at `window`, from its key's hash. All hashes are asked for one right after the
     /// other, so that the reads of the keys overlap.
-    fn refresh(&mut self, window: u8, hash_of: &mut impl FnMut(Location) -> u64) {
-        for slot in &mut self.slots[..self.len] {
-            let location = slot.location().expect("a gathered slot is in use");
-            *slot = Slot::new(hash_of(location), window, location);
+    fn refresh(&mut self, window: u8, hash_of: &mut impl FnMut(Location, Option<Location>) -> u64) {
+        /// Keys ahead that are fetched.
+        const AHEAD: usize = 8;
+        for at in 0..self.len {
+            let location = self.slots[at].location().expect("a gathered slot is in use");
+            let later = self.slots[..self.len].get(at + AHEAD).and_then(|slot| slot.location());
+            self.slots[at] = Slot::new(hash_of(location, later), window, location);
         }
     }
 }

@@ -110,7 +110,7 @@ impl Map {
             }
             None => {
                 let asked = &mut self.hashes_asked;
-                self.index.reserve(memory, pool, hash, |location| {
+                self.index.reserve(memory, pool, hash, |location, _| {
                     *asked += 1;
                     (self.hash)(self.entries[&location])
                 })?;

@@ -1,16 +1,10 @@
-//! What a caller asks that is short of memory: what room there is, what comes back, and that it come back now.
+//! What a caller asks that is short of memory: what comes back, that it come back now, and what may go.
 
-use super::{IDLE_UTILISATION, Store};
+use super::{IDLE_UTILISATION, MapId, Store};
+use crate::Entry;
 use crate::compaction::Budget;
 
 impl Store {
-    /// Bytes that may be written before the memory limit is reached, about: what compaction could win is not counted, nor what
-    /// is left in chunks that are being written. O(1).
-    pub fn room_bytes(&self) -> u64 {
-        let free = self.options.memory_limit.saturating_sub(self.held_bytes());
-        free.saturating_add(self.pool.usage().warm_bytes)
-    }
-
     /// Compacts whatever is owed, as far as it makes memory tighter, up to the budget: for a caller that is short of memory now.
     /// Whether anything was done; if not, more memory comes back only when something is removed.
     pub fn tighten(&mut self, budget: Budget) -> bool {
@@ -33,6 +27,20 @@ impl Store {
         let dead = (self.live_bytes + self.unlive_bytes).saturating_sub(tight as u64);
         let warm = self.pool.usage().warm_bytes.saturating_sub(self.warm_to_keep(false));
         dead + warm + self.garbage_bytes
+    }
+
+    /// Visits the entries whose hash begins with the first `bits` bits of `hash`, each with its hash. Cost: the lines of the index
+    /// that have them, and a hash for each entry.
+    pub fn scan_range(&self, map: MapId, hash: u64, bits: u32, mut visit: impl FnMut(u64, Entry<'_>)) {
+        let mut scratch = Vec::new();
+        let differs = |other: u64| bits > 0 && (hash ^ other) >> (64 - bits) != 0;
+        self.map(map).index.visit_prefix(&self.memory, hash, bits, |location| {
+            let entry = self.entry(map, location);
+            let own = self.hasher.hash(entry.key.as_slice(&mut scratch));
+            if !differs(own) {
+                visit(own, entry);
+            }
+        });
     }
 
     /// Whether large values or cleared maps are being taken apart: how much memory that gives back is not known before.

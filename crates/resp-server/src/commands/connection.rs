@@ -1,8 +1,9 @@
 //! Commands of the connection itself: who the client is, how it is spoken to, which database it uses.
 
+use super::client_control::{CLIENT_KILL, CLIENT_PAUSE, CLIENT_REPLY, CLIENT_UNPAUSE, ClientType};
 use super::{
     Arity::{AtLeast, Exactly},
-    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
+    CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help, tracking,
 };
 use crate::engine::client::is_plain;
 use crate::engine::parked::Unblock;
@@ -36,6 +37,22 @@ fn ping(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         1 => reply.simple("PONG"),
         2 => echo_value(args.take_value(1), reply),
         _ => return Err(CommandError::Arity("ping")),
+    }
+    Ok(Flow::Done)
+}
+
+/// PING of a RESP2 connection that subscribes to something: its answer looks like a message there.
+pub(crate) const PING_OF_SUBSCRIBER: CommandSpec = CommandSpec { run: Run::Keys(ping_of_subscriber), ..PING };
+
+fn ping_of_subscriber(_: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if args.len() > 2 {
+        return Err(CommandError::Arity("ping"));
+    }
+    reply.array(2);
+    reply.bulk(b"pong");
+    match args.len() {
+        1 => reply.bulk(b""),
+        _ => echo_value(args.take_value(1), reply),
     }
     Ok(Flow::Done)
 }
@@ -196,7 +213,9 @@ fn auth(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcom
 /// There is one user, `default`; without a password any will do.
 fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
     let required = &context.engine.settings().requirepass;
-    if user != b"default" || !(required.is_empty() || required.matches(password)) {
+    let admitted = user == b"default" && (required.is_empty() || required.matches(password));
+    if !admitted {
+        context.engine.stats.auth_denied += 1;
         return Err(CommandError::text_static("WRONGPASS invalid username-password pair or user is disabled."));
     }
     context.engine.client_mut(context.client).authenticated = true;
@@ -218,17 +237,22 @@ const SELECT: CommandSpec = CommandSpec {
 };
 
 fn select(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let index = selected(context.engine, args)?;
+    context.engine.client_mut(context.client).db = index;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+/// The database that a SELECT names.
+pub(crate) fn selected(engine: &Engine, args: &Args<'_>) -> Result<usize, CommandError> {
     let index = parse_i64(args.at(1)).ok_or(CommandError::NotAnInteger)?;
     let index = i32::try_from(index).map_err(|_| {
         CommandError::text_static("ERR value is out of range, value must between -2147483648 and 2147483647")
     })?;
-    let index = usize::try_from(index)
+    usize::try_from(index)
         .ok()
-        .filter(|&index| index < context.engine.keyspace.databases())
-        .ok_or(CommandError::text_static("ERR DB index is out of range"))?;
-    context.engine.client_mut(context.client).db = index;
-    reply.ok();
-    Ok(Flow::Done)
+        .filter(|&index| index < engine.keyspace.databases())
+        .ok_or(CommandError::text_static("ERR DB index is out of range"))
 }
 
 const RESET: CommandSpec = CommandSpec {
@@ -246,12 +270,44 @@ const RESET: CommandSpec = CommandSpec {
 };
 
 fn reset(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let authenticated = context.engine.settings().requirepass.is_empty();
-    let client = context.engine.client_mut(context.client);
+    if ends_some(context.engine, context.client) {
+        return Ok(Flow::Sliced(Box::new(Resetting(context.client))));
+    }
+    reset_now(context.engine, context.client, reply);
+    Ok(Flow::Done)
+}
+
+fn reset_now(engine: &mut Engine, id: ClientId, reply: &mut Reply) {
+    engine.leave_monitors(id);
+    engine.discard_transaction(id);
+    let authenticated = engine.settings().requirepass.is_empty();
+    let client = engine.client_mut(id);
     client.reset(authenticated);
     reply.protocol = client.protocol;
     reply.simple("RESET");
-    Ok(Flow::Done)
+}
+
+/// Ends some of what a client is sent; whether there is more.
+fn ends_some(engine: &mut Engine, client: ClientId) -> bool {
+    engine.unsubscribe_some(client) || engine.stop_tracking(client)
+}
+
+/// RESET of a client with many subscriptions, or prefixes.
+#[derive(Debug)]
+struct Resetting(ClientId);
+
+impl Sliced for Resetting {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        if ends_some(slice.engine, self.0) {
+            return Ok(Progress::More);
+        }
+        reset_now(slice.engine, self.0, slice.reply);
+        Ok(Progress::Done)
+    }
 }
 
 const CLIENT: CommandSpec = CommandSpec {
@@ -266,10 +322,18 @@ const CLIENT: CommandSpec = CommandSpec {
         &CLIENT_GETNAME,
         &CLIENT_SETINFO,
         &CLIENT_INFO,
+        &CLIENT_KILL,
         &CLIENT_LIST,
         &CLIENT_NO_EVICT,
         &CLIENT_NO_TOUCH,
+        &CLIENT_PAUSE,
+        &CLIENT_REPLY,
         &CLIENT_UNBLOCK,
+        &tracking::TRACKING,
+        &tracking::CACHING,
+        &tracking::TRACKINGINFO,
+        &tracking::GETREDIR,
+        &CLIENT_UNPAUSE,
         &CLIENT_HELP,
     ]),
     doc: Doc {
@@ -398,7 +462,7 @@ const CLIENT_INFO: CommandSpec = CommandSpec {
 
 fn client_info(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     let mut line = Vec::new();
-    context.engine.client(context.client).describe(context.engine.now(), &mut line);
+    context.engine.describe_client(context.client, &mut line);
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(Flow::Done)
@@ -423,22 +487,18 @@ const CLIENT_LIST: CommandSpec = CommandSpec {
 
 fn client_list(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let engine = &*context.engine;
+    let mut kind = None;
     let asked = if args.len() == 2 {
         Asked::These(engine.clients.ids().into_iter())
     } else if args.len() == 4 && args.is(2, "TYPE") {
-        if args.is(3, "normal") {
-            Asked::These(engine.clients.ids().into_iter())
-        } else if ["master", "slave", "replica", "pubsub"].iter().any(|kind| args.is(3, kind)) {
-            Asked::These(Vec::new().into_iter())
-        } else {
-            return Err(CommandError::quoting("ERR Unknown client type '", args.at(3), "'"));
-        }
+        kind = Some(ClientType::read(args, 3)?);
+        Asked::These(engine.clients.ids().into_iter())
     } else if args.len() > 3 && args.is(2, "ID") {
         Asked::Arguments { next: 3 }
     } else {
         return Err(CommandError::Syntax);
     };
-    let mut list = ClientList { asked, text: Reply::new() };
+    let mut list = ClientList { asked, kind, text: Reply::new() };
     if list.go_on(engine, args)? {
         reply.verbatim_gathered("txt", list.text);
         return Ok(Flow::Done);
@@ -453,6 +513,8 @@ const CLIENTS_PER_SLICE: usize = 64;
 #[derive(Debug)]
 struct ClientList {
     asked: Asked,
+    /// Only those of this type.
+    kind: Option<ClientType>,
     text: Reply,
 }
 
@@ -483,8 +545,9 @@ impl ClientList {
                     u64::try_from(id).ok().map(ClientId)
                 }
             };
-            if let Some(client) = id.and_then(|id| engine.clients.get(id)) {
-                client.describe(engine.now(), &mut text);
+            if let Some(id) = id.filter(|&id| self.kind.is_none_or(|kind| ClientType::is_of(engine, id, kind)))
+                && engine.describe_client(id, &mut text)
+            {
                 text.push(b'\n');
             }
         }
@@ -576,7 +639,10 @@ const CLIENT_UNBLOCK: CommandSpec = CommandSpec {
 };
 
 fn client_unblock(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let how = if args.len() != 4 || args.is(3, "timeout") {
+    if args.len() > 4 {
+        return Err(CommandError::wrong_subcommand("CLIENT", args.at(1)));
+    }
+    let how = if args.len() == 3 || args.is(3, "timeout") {
         Unblock::Timeout
     } else if args.is(3, "error") {
         Unblock::Error
@@ -612,24 +678,45 @@ fn client_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
         reply,
         "CLIENT",
         &[
+            "CACHING (YES|NO)",
+            "    Keep, or do not keep, what the next command reads (see TRACKING).",
             "GETNAME",
             "    The connection's name.",
+            "GETREDIR",
+            "    The number of the connection that is told of keys that change, in place of this one.",
             "ID",
             "    The connection's number.",
             "INFO",
             "    The connection's line of CLIENT LIST.",
+            "KILL <ip:port>",
+            "    Close the connection from an address.",
+            "KILL <filter> <value> [<filter> <value> ...]",
+            "    Close all connections that pass the filters:",
+            "    ID <client-id>, ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <name>,",
+            "    MAXAGE <seconds> (as old or older), SKIPME (YES|NO) (spare the own connection: YES unless given).",
             "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [<client-id> ...]]",
             "    All connections, or those of a type, or those with these numbers.",
             "NO-EVICT (ON|OFF)",
             "    Spare the connection when connections are closed to save memory.",
             "NO-TOUCH (ON|OFF)",
             "    Do not count the connection's commands as use of their keys.",
+            "PAUSE <milliseconds> [WRITE|ALL]",
+            "    Let all commands wait, or those that write.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Turn the connection's replies on or off, or off for the next command.",
             "SETINFO (LIB-NAME|LIB-VER) <value>",
             "    Tell which library the client uses.",
             "SETNAME <name>",
             "    Name the connection.",
+            "TRACKING (ON|OFF) [REDIRECT <client-id>] [BCAST] [PREFIX <prefix> [...]]",
+            "         [OPTIN] [OPTOUT] [NOLOOP]",
+            "    Tell the connection, or not, when keys change whose values it keeps.",
+            "TRACKINGINFO",
+            "    How the connection is told of keys that change.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    End the wait of a connection, as if its time were up or with an error.",
+            "UNPAUSE",
+            "    End the pause.",
         ],
     );
     Ok(Flow::Done)

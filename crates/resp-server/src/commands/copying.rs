@@ -5,15 +5,14 @@
 
 use crate::engine::tasks::{BYTES_PER_SLICE, Holding};
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Event, Found, Keyspace, Millis, Ttl, ValueType};
+use crate::keyspace::{Db, Event, Found, Keyspace, Ttl, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::types::Collection;
 
 use super::Flow;
-use super::hash_edit::at_time;
 
 /// Steps of a collection's own measure, a few elements each, in a slice.
-const STEPS_PER_SLICE: usize = 16;
+const STEPS_PER_SLICE: usize = 8;
 
 /// Copies the large collection that was found at argument 1 to argument 2 of database `target_db`, and replies with 1; with 0 if there is
 /// a key at the end and it must not be replaced.
@@ -26,7 +25,6 @@ pub(super) fn copy(db: &mut Db<'_>, found: &Found<'_>, target_db: usize, replace
         cursor: 0,
         target_db,
         replace,
-        began: db.now(),
     }))
 }
 
@@ -39,7 +37,6 @@ struct Copying {
     cursor: u64,
     target_db: usize,
     replace: bool,
-    began: Millis,
 }
 
 impl Copying {
@@ -67,7 +64,11 @@ impl Copying {
         let is_free = self.replace || !found.exists();
         if is_free {
             let copy = self.copy.take().expect("just seen");
+            let replaces = found.exists();
             db.put_copy(found, self.value_type, copy, self.ttl)?;
+            if replaces {
+                db.also(target, Event::New);
+            }
             db.changed(target, Event::CopyTo);
         }
         reply.integer(i64::from(is_free));
@@ -86,11 +87,11 @@ impl Sliced for Copying {
             // The target is held in the source's database alone. Nobody waits for this one there, so it comes to its end: what
             // wants to begin looks at its target first.
             let target = slice.engine.keyspace.store.key(args.at(2)).hash();
-            if slice.engine.holds.is_held(self.target_db, target) {
+            if slice.is_held(self.target_db, target) {
                 return Ok(Progress::More);
             }
         }
-        at_time(&mut slice.engine.keyspace, self.began, |keyspace| self.go_on(keyspace, source_db, args, slice.reply))
+        self.go_on(&mut slice.engine.keyspace, source_db, args, slice.reply)
     }
 
     fn end(&mut self, engine: &mut Engine) {

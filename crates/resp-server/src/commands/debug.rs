@@ -11,6 +11,7 @@
 //! | DIGEST, DIGEST-VALUE | 160 bits that are the same for the same data: Redis's, but for scores that are no whole numbers |
 //! | PROTOCOL | a reply of each type of RESP |
 //! | STRINGMATCH-LEN | matches a long string against a pattern |
+//! | CHANGE-REPL-ID | gives the server another replication id |
 //! | ERROR, LOG | answers with an error, writes to the log |
 //! | QUICKLIST-PACKED-THRESHOLD | checks its argument: which elements stand alone in a list is no setting here |
 //!
@@ -76,6 +77,10 @@ fn debug(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outco
             let text = vec![b'a'; length(args.at(2))?];
             reply.integer(i64::from(glob::matches(args.at(3), &text, Case::Sensitive)));
         }
+        (b"change-repl-id", 2) => {
+            context.engine.change_replication_id();
+            reply.ok();
+        }
         (b"error", 3) => return Err(CommandError::Bytes(args.at(2).to_vec())),
         (b"log", 3) => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
@@ -106,6 +111,8 @@ fn help(reply: &mut Reply) {
         reply,
         "DEBUG",
         &[
+            "CHANGE-REPL-ID",
+            "    Give the server another replication id.",
             "DIGEST",
             "    160 bits of all data.",
             "DIGEST-VALUE <key> [<key> ...]",
@@ -363,7 +370,7 @@ fn to_end(
     context.engine.client_mut(context.client).db = own;
     loop {
         match context.engine.step_task(context.client, args, reply)? {
-            Progress::Done => return Ok(()),
+            Progress::Done | Progress::Close => return Ok(()),
             Progress::More => {}
             Progress::Waits => unreachable!("a command that reads one key waits for no other"),
         }

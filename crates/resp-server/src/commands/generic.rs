@@ -10,12 +10,12 @@ use super::walk::{self, Pattern, Scan};
 use crate::engine::holds::Access;
 use crate::keyspace::{Db, Event, Keyspace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
-use crate::text::integer::parse_u64_loose;
+use crate::text::integer::{parse_i64, parse_u64_loose};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[
     &DEL, &UNLINK, &EXISTS, &TOUCH, &TYPE, &RENAME, &RENAMENX, &COPY, &MOVE, &RANDOMKEY, &KEYS, &SCAN, &DBSIZE,
-    &FLUSHDB, &FLUSHALL,
+    &FLUSHDB, &FLUSHALL, &SWAPDB,
 ];
 
 const DEL: CommandSpec = CommandSpec {
@@ -121,7 +121,7 @@ fn count_existing(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcom
 /// Whether there is such a key, as a number. To ask is no use of it.
 fn count(db: &mut Db<'_>, key: &[u8]) -> i64 {
     let found = db.peek(key);
-    db.count_read(&found);
+    db.count_read(key, &found);
     i64::from(found.exists())
 }
 
@@ -140,7 +140,7 @@ fn touch(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 
 fn count_touched(db: &mut Db<'_>, key: &[u8]) -> i64 {
     let found = db.touch(key);
-    db.count_read(&found);
+    db.count_read(key, &found);
     i64::from(found.exists())
 }
 
@@ -163,7 +163,7 @@ const TYPE: CommandSpec = CommandSpec {
 
 fn type_of(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.peek(args.at(1));
-    db.count_read(&found);
+    db.count_read(args.at(1), &found);
     reply.simple(found.value_type().map_or("none", ValueType::name));
     Ok(Flow::Done)
 }
@@ -231,7 +231,11 @@ fn rename_key(db: &mut Db<'_>, args: &Args<'_>, replace: bool) -> Result<bool, C
     if source == target || (found_target.exists() && !replace) {
         return Ok(false);
     }
+    let replaces = found_target.exists();
     db.rename(found, found_target)?;
+    if replaces {
+        db.also(target, Event::New);
+    }
     db.changed(source, Event::RenameFrom);
     db.also(target, Event::RenameTo);
     Ok(true)
@@ -287,7 +291,11 @@ fn copy_key(keyspace: &mut Keyspace, source_db: usize, args: &Args<'_>, reply: &
     }
     if copies {
         db.copy(&found, target_db, &found_target)?;
-        keyspace.db(target_db).changed(target, Event::CopyTo);
+        let mut db = keyspace.db(target_db);
+        if found_target.exists() {
+            db.also(target, Event::New);
+        }
+        db.changed(target, Event::CopyTo);
     }
     reply.integer(i64::from(copies));
     Ok(Flow::Done)
@@ -523,6 +531,39 @@ const FLUSHALL: CommandSpec = CommandSpec {
 fn flushall(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     check_flush_mode(args)?;
     context.engine.keyspace.clear();
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+const SWAPDB: CommandSpec = CommandSpec {
+    name: "swapdb",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::Write, Flag::Fast],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(swapdb),
+    doc: Doc {
+        summary: "Exchanges two databases, for all connections at once.",
+        since: "4.0.0",
+        complexity: "O(N) in the clients that watch keys and the keys that are waited for.",
+        syntax: "index1:integer index2:integer",
+        acl: &[AclCategory::Keyspace, AclCategory::Dangerous],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn swapdb(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    const INVALID_FIRST: CommandError = CommandError::text_static("ERR invalid first DB index");
+    const INVALID_SECOND: CommandError = CommandError::text_static("ERR invalid second DB index");
+    let number = |arg| parse_i64(arg).and_then(|index| i32::try_from(index).ok());
+    let one = number(args.at(1)).ok_or(INVALID_FIRST)?;
+    let two = number(args.at(2)).ok_or(INVALID_SECOND)?;
+    let keyspace = &mut context.engine.keyspace;
+    let index = |number: i32| usize::try_from(number).ok().filter(|&index| index < keyspace.databases());
+    let (Some(one), Some(two)) = (index(one), index(two)) else {
+        return Err(CommandError::text_static("ERR DB index is out of range"));
+    };
+    keyspace.swap(one, two);
     reply.ok();
     Ok(Flow::Done)
 }

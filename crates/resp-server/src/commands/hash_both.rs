@@ -241,13 +241,13 @@ const HSETEX: CommandSpec = CommandSpec {
 
 fn hsetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let options = SetOptions::parse(args, db.now())?;
-    let edit = HashEdit::begin(db, args.at(1))?;
+    let mut edit = HashEdit::begin(db, args.at(1))?;
     if options.only == Some(Only::IfPresent) && !edit.exists() {
         reply.integer(0);
         return Ok(Flow::Done);
     }
     let fields = options.fields;
-    edit.check_room(db, fields.len(), args.extent())?;
+    edit.ask_for_room(db, fields.len(), args.extent() as u64)?;
     let stage = if options.only.is_some() { Stage::Probe } else { Stage::Set };
     let work = SetAndExpire { options, stage, is_set: false, removed: false };
     each_field(db, args, edit, fields, work, reply)

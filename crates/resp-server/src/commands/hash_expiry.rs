@@ -10,7 +10,7 @@ use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, 
 use crate::keyspace::{Db, Event, Millis, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
-use crate::types::hash::Reader;
+use crate::types::hash::{Reader, Value};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] =
@@ -160,7 +160,8 @@ fn set_expiries(
         return Ok(Flow::Done);
     }
     edit.become_timed(db);
-    let work = SetExpiries { at, condition: condition.unwrap_or(Condition::Any), answers: Answers::default() };
+    let condition = condition.unwrap_or(Condition::Any);
+    let work = SetExpiries { at, condition, answers: Answers::default(), room: Rewriting::of(&edit, fields) };
     each_field(db, args, edit, fields, work, reply)
 }
 
@@ -217,12 +218,64 @@ impl Answers {
     }
 }
 
+/// An expiry that appears or goes has its field's entry written anew. In a hash that is changed where it lies, all fields are visited
+/// twice: first to measure these entries, so that there is room for all of them or none is written.
+#[derive(Clone, Copy, Debug)]
+enum Rewriting {
+    /// Of so many fields; so many bytes so far.
+    Measure(usize, u64),
+    /// All are measured.
+    Ask(usize, u64),
+    Write,
+}
+
+impl Rewriting {
+    fn of(edit: &HashEdit<'_>, fields: Fields) -> Rewriting {
+        if edit.is_in_place() && fields.len() > 1 { Rewriting::Measure(fields.len(), 0) } else { Rewriting::Write }
+    }
+
+    /// Visits a field whose entry is written anew if `changes` says so of its expiry; whether it is to be written now.
+    fn visit(
+        &mut self,
+        edit: &mut HashEdit<'_>,
+        db: &Db<'_>,
+        name: &[u8],
+        changes: impl FnOnce(Option<Millis>) -> bool,
+    ) -> Result<bool, CommandError> {
+        match self {
+            Rewriting::Measure(_, bytes) => {
+                if let Some((value, old)) = edit.reader(db).find(name)
+                    && changes(old)
+                {
+                    let value_len = if let Value::Blob(_) = value { 0 } else { value.len() };
+                    *bytes += (name.len() + value_len) as u64;
+                }
+                return Ok(false);
+            }
+            Rewriting::Ask(fields, bytes) => {
+                edit.ask_for_room(db, *fields, *bytes)?;
+                *self = Rewriting::Write;
+            }
+            Rewriting::Write => {}
+        }
+        Ok(true)
+    }
+
+    /// All fields were visited; whether they are to be visited again.
+    fn again(&mut self) -> bool {
+        let Rewriting::Measure(fields, bytes) = *self else { return false };
+        *self = Rewriting::Ask(fields, bytes);
+        true
+    }
+}
+
 /// HEXPIRE and its kin.
 #[derive(Debug)]
 struct SetExpiries {
     at: Millis,
     condition: Condition,
     answers: Answers,
+    room: Rewriting,
 }
 
 impl SetExpiries {
@@ -240,6 +293,9 @@ impl FieldWork for SetExpiries {
         index: usize,
     ) -> Result<bool, CommandError> {
         let name = args.at(index);
+        if !self.room.visit(edit, db, name, |old| old.is_none())? {
+            return Ok(true);
+        }
         let answer = match edit.reader(db).find(name) {
             None => NO_FIELD,
             Some((_, old)) if !self.condition.allows(old, self.at) => Self::REFUSED,
@@ -247,6 +303,10 @@ impl FieldWork for SetExpiries {
         };
         self.answers.push(answer);
         Ok(true)
+    }
+
+    fn again(&mut self) -> bool {
+        self.room.again()
     }
 
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
@@ -376,7 +436,7 @@ fn tell_expiries(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, unit: Unit
     if work.go_on(view.as_ref().map(|view| reader(db, view)), args, (db.now(), db.slice_bytes()), reply) {
         return Ok(Flow::Done);
     }
-    Ok(go_on_later(db, work))
+    Ok(go_on_later(work))
 }
 
 /// HTTL and its kin.
@@ -450,13 +510,15 @@ fn hpersist(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         reply_to_all(fields, NO_FIELD, reply);
         return Ok(Flow::Done);
     }
-    each_field(db, args, edit, fields, Persist { answers: Answers::default() }, reply)
+    let work = Persist { answers: Answers::default(), room: Rewriting::of(&edit, fields) };
+    each_field(db, args, edit, fields, work, reply)
 }
 
 /// HPERSIST.
 #[derive(Debug)]
 struct Persist {
     answers: Answers,
+    room: Rewriting,
 }
 
 impl Persist {
@@ -472,6 +534,9 @@ impl FieldWork for Persist {
         index: usize,
     ) -> Result<bool, CommandError> {
         let name = args.at(index);
+        if !self.room.visit(edit, db, name, |old| old.is_some())? {
+            return Ok(true);
+        }
         let answer = match edit.reader(db).find(name) {
             None => NO_FIELD,
             Some((_, None)) => NO_EXPIRY,
@@ -482,6 +547,10 @@ impl FieldWork for Persist {
         };
         self.answers.push(answer);
         Ok(true)
+    }
+
+    fn again(&mut self) -> bool {
+        self.room.again()
     }
 
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {

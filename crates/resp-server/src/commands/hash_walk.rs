@@ -4,13 +4,13 @@
 //! reply shows the hash of one moment.
 
 use super::arguments::integer;
-use super::hash_edit::{at_time, reader, reply_value};
+use super::hash_edit::{reader, reply_value};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use super::walk::Pattern;
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::hashes::Hashes;
-use crate::keyspace::{Db, Millis, ValueType, View};
+use crate::keyspace::{Db, ValueType, View};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::integer::parse_u64_loose;
 use crate::types::hash::packed::PackedFields;
@@ -45,19 +45,18 @@ pub(super) fn walk<W: Walk>(db: &mut Db<'_>, args: &Args<'_>, mut walk: W, reply
     if walk.step(db, args, db.slice_bytes(), reply) {
         return Ok(Flow::Done);
     }
-    Ok(go_on_later(db, walk))
+    Ok(go_on_later(walk))
 }
 
 /// Goes on with a walk in slices.
 #[cold]
-pub(super) fn go_on_later<W: Walk>(db: &Db<'_>, walk: W) -> Flow {
-    Flow::Sliced(Box::new(Walking { walk: Some(walk), began: db.now() }))
+pub(super) fn go_on_later<W: Walk>(walk: W) -> Flow {
+    Flow::Sliced(Box::new(Walking { walk: Some(walk) }))
 }
 
 #[derive(Debug)]
 struct Walking<W> {
     walk: Option<W>,
-    began: Millis,
 }
 
 impl<W: Walk> Sliced for Walking<W> {
@@ -68,11 +67,9 @@ impl<W: Walk> Sliced for Walking<W> {
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let (args, index) = (slice.args, slice.db);
         let walk = self.walk.as_mut().expect("it has not ended");
-        let is_done = at_time(&mut slice.engine.keyspace, self.began, |keyspace| {
-            let mut db = keyspace.db(index);
-            let cost = db.slice_bytes();
-            walk.step(&mut db, args, cost, slice.reply)
-        });
+        let mut db = slice.engine.keyspace.db(index);
+        let cost = db.slice_bytes();
+        let is_done = walk.step(&mut db, args, cost, slice.reply);
         Ok(if is_done { Progress::Done } else { Progress::More })
     }
 
@@ -278,7 +275,7 @@ pub(super) fn get_many(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> O
     if work.go_on(view.as_ref().map(|view| reader(db, view)), args, db.slice_bytes(), reply) {
         return Ok(Flow::Done);
     }
-    Ok(go_on_later(db, work))
+    Ok(go_on_later(work))
 }
 
 #[derive(Debug)]
@@ -290,6 +287,9 @@ impl GetMany {
     fn go_on(&mut self, reader: Option<Reader<'_>>, args: &Args<'_>, cost: usize, reply: &mut Reply) -> bool {
         let mut spent = 0;
         while self.next < args.len() && spent < cost {
+            if let Some(reader) = &reader {
+                reader.look_ahead(|ahead| args.get(self.next + ahead));
+            }
             match reader.and_then(|reader| reader.get(args.at(self.next))) {
                 Some(value) => {
                     spent += cost_of(0, value);

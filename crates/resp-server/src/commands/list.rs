@@ -340,7 +340,7 @@ fn lrange(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         ListView::Large(list) => reply_some(reply, list.forward(range.start), count, slice_bytes),
     };
     if replied < count {
-        return Ok(Flow::Sliced(Box::new(ReadMany::new(db, &found, range.start + replied..range.end))));
+        return Ok(Flow::Sliced(Box::new(ReadMany::new(range.start + replied..range.end))));
     }
     Ok(Flow::Done)
 }

@@ -1,7 +1,6 @@
 //! The long forms of pushes, pops and LRANGE: very many elements, or long ones, a slice at a time.
 //!
-//! They hold their keys, so that nobody sees a list half changed. A list that is held to be written stays where it is; one that is
-//! read may expire, and is read to its end apart from its key.
+//! They hold their keys, so that nobody sees a list half changed.
 //!
 //! * Pushes to a list that is large already change it in place, and take back what they have pushed if there is no memory for the
 //!   rest. To a short list, or to none, a large one is built apart and put at the end.
@@ -14,14 +13,17 @@ use super::list_form::{
 };
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Found, ReaderOfOne, ValueType, put_error};
+use crate::keyspace::{Db, ValueType, put_error};
 use crate::proto::{Args, CommandError, Value};
 use crate::types::list::packed::PackedList;
 use crate::types::list::{End, List};
 use crate::types::{Collection, Large as _};
 
 use super::list::FIRST_ELEMENT;
+use super::many::Room;
 
+/// What an element takes beside its own bytes, where those are few.
+const ELEMENT_BYTES: u64 = 4;
 /// Nodes that are taken off in a slice.
 pub(super) const NODES_PER_SLICE: usize = 64;
 
@@ -32,6 +34,7 @@ pub(super) struct PushMany {
     /// The argument to go on with.
     next: usize,
     stage: Stage,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -50,14 +53,12 @@ impl PushMany {
     /// # Errors
     /// When there is no memory: as far as can be told before anything is written.
     pub(super) fn new(db: &mut Db<'_>, args: &Args<'_>, end: End) -> Result<PushMany, CommandError> {
-        if !db.has_room(args.extent() as u64) {
-            return Err(CommandError::OutOfMemory);
-        }
+        let room = Room::of_bytes(db, args.extent() as u64 + (args.len() as u64 * ELEMENT_BYTES))?;
         let found = db.find(args.at(1));
         let old = match view(db, &found)? {
             Some(ListView::Large(list)) => {
                 let stage = Stage::InPlace(list.len());
-                return Ok(PushMany { end, next: FIRST_ELEMENT, stage });
+                return Ok(PushMany { end, next: FIRST_ELEMENT, stage, room });
             }
             Some(ListView::Packed(bytes)) => Some(bytes.into_owned()),
             None => None,
@@ -65,7 +66,7 @@ impl PushMany {
         let short = old.as_deref().map_or_else(PackedList::new, PackedList::read);
         let list = short.to_large(db.store_mut()).map_err(put_error)?;
         let stage = Stage::Apart(Some(Box::new(Collection::List(list))));
-        Ok(PushMany { end, next: FIRST_ELEMENT, stage })
+        Ok(PushMany { end, next: FIRST_ELEMENT, stage, room: Room::default() })
     }
 
     /// A slice's worth of arguments, from the next one on.
@@ -110,6 +111,8 @@ impl Sliced for PushMany {
         let values = self.values(args, db.slice_bytes());
         let elements = values.iter().map(as_element);
         self.next += values.len();
+        let bytes: u64 = values.iter().map(|value| value.len() + ELEMENT_BYTES).sum();
+        self.room.spend_bytes(bytes);
         let len = match &mut self.stage {
             Stage::Apart(apart) => {
                 let list = list_of(apart);
@@ -137,6 +140,10 @@ impl Sliced for PushMany {
         db.changed(key, push_event(end));
         slice.reply.count(len as usize);
         Ok(Progress::Done)
+    }
+
+    fn room(&self) -> u64 {
+        self.room.left()
     }
 
     fn end(&mut self, engine: &mut Engine) {
@@ -193,14 +200,12 @@ pub(super) struct ReadMany {
     next: u64,
     /// The first index behind the range.
     end: u64,
-    /// `None` once it has ended.
-    reader: Option<ReaderOfOne>,
 }
 
 impl ReadMany {
-    /// Goes on with these elements of the large list that was found.
-    pub(super) fn new(db: &mut Db<'_>, found: &Found<'_>, range: Range<u64>) -> ReadMany {
-        ReadMany { next: range.start, end: range.end, reader: Some(db.begin_reading_one(found)) }
+    /// Goes on with these elements of a large list.
+    pub(super) fn new(range: Range<u64>) -> ReadMany {
+        ReadMany { next: range.start, end: range.end }
     }
 }
 
@@ -211,15 +216,13 @@ impl Sliced for ReadMany {
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let db = &slice.engine.keyspace.db(slice.db);
-        let reader = self.reader.as_ref().expect("it has not ended");
-        let list = db.read_on(slice.args.at(1), reader).as_list().expect("it is the same list");
+        let list = held_list(db, slice.args.at(1));
         self.next += reply_some(slice.reply, list.forward(self.next), self.end - self.next, db.slice_bytes());
         Ok(if self.next < self.end { Progress::More } else { Progress::Done })
     }
+}
 
-    fn end(&mut self, engine: &mut Engine) {
-        if let Some(of_one) = self.reader.take() {
-            engine.keyspace.end_reading(of_one.reader);
-        }
-    }
+/// The large list of a key that is held, and was found to have one.
+pub(super) fn held_list<'d>(db: &'d Db<'_>, key: &[u8]) -> &'d List {
+    db.held_collection(key).and_then(Collection::as_list).expect("a key that is held keeps what it has")
 }

@@ -6,11 +6,11 @@
 use super::arguments::integer;
 use super::list::{KEY_INSERT, KEY_READ};
 use super::list_form::{ListView, as_element, held, large, put, put_as_large, range_of, view};
-use super::list_long::NODES_PER_SLICE;
+use super::list_long::{NODES_PER_SLICE, held_list};
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Event, ReaderOfOne, put_error};
+use crate::keyspace::{Db, Event, put_error};
 use crate::proto::{Args, CommandError, Reply, Value};
 use crate::types::Large as _;
 use crate::types::list::packed::PackedList;
@@ -69,7 +69,6 @@ fn lpos(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         ListView::Large(list) => search.step_in(list, pivot, slice_bytes),
     };
     if !is_done {
-        search.reader = Some(db.begin_reading_one(&found));
         return Ok(Flow::Sliced(Box::new(search)));
     }
     search.finish(reply);
@@ -91,8 +90,6 @@ struct Search {
     /// The indexes found, as they will be replied.
     found: Reply,
     matches: u64,
-    /// From when it goes on in slices to its end.
-    reader: Option<ReaderOfOne>,
 }
 
 impl Search {
@@ -128,7 +125,6 @@ impl Search {
             left: if left == 0 { u64::MAX } else { left },
             found: Reply::new(),
             matches: 0,
-            reader: None,
         })
     }
 
@@ -189,10 +185,8 @@ impl Sliced for Search {
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let db = &slice.engine.keyspace.db(slice.db);
-        let reader = self.reader.take().expect("it has not ended");
-        let list = db.read_on(slice.args.at(1), &reader).as_list().expect("it is the same list");
+        let list = held_list(db, slice.args.at(1));
         let is_done = self.step_in(list, slice.args.at(2), db.slice_bytes() as u64);
-        self.reader = Some(reader);
         self.found.seal(SEGMENT);
         if !is_done {
             return Ok(Progress::More);
@@ -203,9 +197,6 @@ impl Sliced for Search {
 
     fn end(&mut self, engine: &mut Engine) {
         engine.discard(std::mem::take(&mut self.found));
-        if let Some(of_one) = self.reader.take() {
-            engine.keyspace.end_reading(of_one.reader);
-        }
     }
 }
 

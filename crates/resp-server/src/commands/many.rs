@@ -87,13 +87,49 @@ pub(super) struct Pairs {
 /// Whether there is memory for all is told before anything is written, as far as it can be.
 pub(super) fn set_pairs(pairs: Pairs, finish: fn(bool, &mut Reply)) -> Flow {
     let stage = if pairs.only.is_some() { Stage::Probe } else { Stage::Check };
-    Flow::Sliced(Box::new(SetPairs { pairs, finish, stage, next: pairs.first }))
+    Flow::Sliced(Box::new(SetPairs { pairs, finish, stage, next: pairs.first, room: Room::default() }))
 }
 
-/// An error if there is no memory for the pairs of a request: a guess to the safe side, from the length of the request. O(1).
+/// Room for what a request is about to change, asked for before the first change and used up as it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Room(u64);
+
+impl Room {
+    /// For so many entries, of `bytes` in all: those of the request they come from, most often, which is to the safe side. O(1).
+    ///
+    /// # Errors
+    /// When there is not so much.
+    pub(super) fn ask(db: &Db<'_>, bytes: u64, entries: usize) -> Result<Room, CommandError> {
+        Room::of_bytes(db, bytes + entries as u64 * ENTRY_BYTES)
+    }
+
+    /// For so many bytes.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub(super) fn of_bytes(db: &Db<'_>, bytes: u64) -> Result<Room, CommandError> {
+        if db.has_room(bytes) { Ok(Room(bytes)) } else { Err(CommandError::OutOfMemory) }
+    }
+
+    /// An entry of so many bytes is written.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.spend_bytes(bytes as u64 + ENTRY_BYTES);
+    }
+
+    /// So many bytes are written.
+    pub(super) fn spend_bytes(&mut self, bytes: u64) {
+        self.0 = self.0.saturating_sub(bytes);
+    }
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> u64 {
+        self.0
+    }
+}
+
+/// An error if there is no memory for the pairs of a request.
 pub(super) fn check_room(db: &Db<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let bytes = args.extent() as u64 + args.len() as u64 / 2 * ENTRY_BYTES;
-    if db.has_room(bytes) { Ok(()) } else { Err(CommandError::OutOfMemory) }
+    Room::ask(db, args.extent() as u64, args.len() / 2).map(|_| ())
 }
 
 #[derive(Debug)]
@@ -103,6 +139,7 @@ struct SetPairs {
     stage: Stage,
     /// The key, by its argument, to go on with.
     next: usize,
+    room: Room,
 }
 
 /// What is done with each key in turn before the next stage begins.
@@ -119,6 +156,10 @@ enum Stage {
 impl Sliced for SetPairs {
     fn holding(&self) -> Holding {
         Holding::AsItGoes(Access::Write)
+    }
+
+    fn room(&self) -> u64 {
+        self.room.left()
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
@@ -146,7 +187,9 @@ impl Sliced for SetPairs {
                     let db = &mut slice.db();
                     let found = db.find(key);
                     set_with_ttl(db, key, found, (args, self.next + 1), ttl)?;
-                    bytes += key.len() + args.at(self.next + 1).len();
+                    let pair_len = key.len() + args.at(self.next + 1).len();
+                    self.room.spend(pair_len);
+                    bytes += pair_len;
                 }
             }
             self.next += 2;
@@ -158,7 +201,7 @@ impl Sliced for SetPairs {
         self.stage = match self.stage {
             Stage::Probe => Stage::Check,
             Stage::Check => {
-                check_room(&slice.db(), args)?;
+                self.room = Room::ask(&slice.db(), args.extent() as u64, args.len() / 2)?;
                 Stage::Set
             }
             Stage::Set => {

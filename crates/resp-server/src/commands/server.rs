@@ -1,18 +1,22 @@
 //! Commands of the server: its settings, its state, its end.
 
+use super::memory::{MEMORY_DOCTOR, MEMORY_MALLOC_STATS, MEMORY_PURGE, MEMORY_STATS};
 use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run, reply_help,
 };
+use crate::engine::config_file::rewritten;
 use crate::engine::info::info;
 use crate::engine::settings::{SETTINGS, SetError, Setting, set_all};
+use crate::engine::tasks::Holding;
+use crate::engine::{EditUnderWay, Progress, Slice, Sliced};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use Flag::{Admin, AllowBusy, Fast, Loading, NoMulti, Noscript, Readonly, Sentinel, Stale};
 
 /// The family's commands.
-pub const COMMANDS: &[&CommandSpec] = &[&CONFIG, &INFO, &MEMORY, &SHUTDOWN, &TIME];
+pub const COMMANDS: &[&CommandSpec] = &[&CONFIG, &INFO, &MEMORY, &MONITOR, &SHUTDOWN, &TIME];
 
 const CONFIG: CommandSpec = CommandSpec {
     name: "config",
@@ -20,7 +24,7 @@ const CONFIG: CommandSpec = CommandSpec {
     flags: &[],
     keys: &[],
     large: Large::None,
-    run: Run::Subcommands(&[&CONFIG_GET, &CONFIG_SET, &CONFIG_RESETSTAT, &CONFIG_HELP]),
+    run: Run::Subcommands(&[&CONFIG_GET, &CONFIG_SET, &CONFIG_RESETSTAT, &CONFIG_REWRITE, &CONFIG_HELP]),
     doc: Doc {
         summary: "A container for commands about settings.",
         since: "2.0.0",
@@ -129,6 +133,52 @@ fn config_resetstat(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) 
     Ok(Flow::Done)
 }
 
+const CONFIG_REWRITE: CommandSpec = CommandSpec {
+    name: "rewrite",
+    arity: Exactly(2),
+    flags: &[Admin, Noscript, Loading, Stale],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(config_rewrite),
+    doc: Doc {
+        summary: "Writes what is set to the configuration file, whose comments and order stay.",
+        since: "2.8.0",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        ..Doc::of(Group::Server)
+    },
+};
+
+fn config_rewrite(context: &mut Context<'_>, _: &Args<'_>, _: &mut Reply) -> Outcome {
+    let path = context.engine.host.config_file.clone();
+    if path.is_empty() {
+        return Err(CommandError::text_static("ERR The server is running without a config file"));
+    }
+    let settings = context.engine.settings().clone();
+    let edit = (context.engine.host.edit_file)(path, Box::new(move |old| rewritten(&old, &settings)));
+    Ok(Flow::Sliced(Box::new(Rewrite(edit))))
+}
+
+/// CONFIG REWRITE under way: looks at each turn whether the file is written.
+#[derive(Debug)]
+struct Rewrite(EditUnderWay);
+
+impl Sliced for Rewrite {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        match self.0.poll() {
+            None => return Ok(Progress::More),
+            Some(Ok(())) => slice.reply.ok(),
+            Some(Err(reason)) => {
+                return Err(CommandError::Text(format!("ERR Rewriting config file: {reason}").into()));
+            }
+        }
+        Ok(Progress::Done)
+    }
+}
+
 const CONFIG_HELP: CommandSpec = CommandSpec {
     name: "help",
     arity: Exactly(2),
@@ -148,6 +198,8 @@ fn config_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
             "    The settings whose names match a pattern, with their values.",
             "RESETSTAT",
             "    Set the counters of INFO back to nothing.",
+            "REWRITE",
+            "    Write what is set to the configuration file.",
             "SET <setting> <value> [<setting> <value> ...]",
             "    Change settings, all that are named or none.",
         ],
@@ -177,13 +229,38 @@ fn info_command(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -
     Ok(Flow::Done)
 }
 
+const MONITOR: CommandSpec = CommandSpec {
+    name: "monitor",
+    arity: Exactly(1),
+    flags: &[Admin, Noscript, Loading, Stale],
+    keys: &[],
+    large: Large::None,
+    run: Run::Server(monitor),
+    doc: Doc { summary: "Shows the connection all commands of all clients from now on.", ..Doc::of(Group::Server) },
+};
+
+/// A second MONITOR is not answered, as in Redis.
+fn monitor(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if context.engine.begin_monitoring(context.client) {
+        reply.ok();
+    }
+    Ok(Flow::Done)
+}
+
 const MEMORY: CommandSpec = CommandSpec {
     name: "memory",
     arity: AtLeast(2),
     flags: &[],
     keys: &[],
     large: Large::None,
-    run: Run::Subcommands(&[&MEMORY_USAGE, &MEMORY_HELP]),
+    run: Run::Subcommands(&[
+        &MEMORY_DOCTOR,
+        &MEMORY_HELP,
+        &MEMORY_MALLOC_STATS,
+        &MEMORY_PURGE,
+        &MEMORY_STATS,
+        &MEMORY_USAGE,
+    ]),
     doc: Doc {
         summary: "A container for commands about memory.",
         since: "4.0.0",
@@ -243,6 +320,14 @@ fn memory_help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome 
         reply,
         "MEMORY",
         &[
+            "DOCTOR",
+            "    What looks wrong with the server's memory.",
+            "MALLOC-STATS",
+            "    What the store's own allocator holds.",
+            "PURGE",
+            "    Give free memory back to the system.",
+            "STATS",
+            "    Where the server's memory is.",
             "USAGE <key> [SAMPLES <count>]",
             "    The bytes that a key and its value take. The number of samples makes no difference to strings.",
         ],

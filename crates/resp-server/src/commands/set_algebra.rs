@@ -23,7 +23,7 @@ use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, 
 use crate::engine::holds::Access;
 use crate::engine::tasks::{Holding, KEYS_PER_SLICE};
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Event, Reader, Ttl, ValueType, put_error};
+use crate::keyspace::{Db, Event, Ttl, ValueType, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use crate::types::Collection;
@@ -211,7 +211,7 @@ impl What {
 fn run(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, what: What) -> Outcome {
     let is_many = many::are_many(what.keys.len() + usize::from(what.store));
     let next = what.keys.start;
-    let mut task = Algebra { what, is_many, next, gathered: Gathered::default(), combining: None, reader: None };
+    let mut task = Algebra { what, is_many, next, gathered: Gathered::default(), combining: None };
     // Of very many keys, each is looked at when it is held.
     if !is_many && task.gather(db, args)? {
         let mut combining = Combining::new(&task.what, std::mem::take(&mut task.gathered), db);
@@ -226,7 +226,6 @@ fn run(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, what: What) -> Outco
         }
         task.combining = Some(combining);
     }
-    task.reader = Some(db.begin_reading());
     Ok(Flow::Sliced(Box::new(task)))
 }
 
@@ -240,6 +239,24 @@ struct Gathered {
     first_missing: bool,
     /// Whether the first key came again.
     first_again: bool,
+    /// Whether some set is no intset.
+    any_text: bool,
+    /// Members of the smallest set, and which it is.
+    smallest: Option<(usize, usize)>,
+    /// Members of all sets together.
+    members: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, set: Source<'static>) {
+        let len = set.len();
+        self.any_text |= set.encoding() != Encoding::Intset;
+        if self.smallest.is_none_or(|(smallest, _)| len < smallest) {
+            self.smallest = Some((len, self.sets.len()));
+        }
+        self.members = self.members.saturating_add(len);
+        self.sets.push(set);
+    }
 }
 
 /// A command under way.
@@ -253,8 +270,6 @@ struct Algebra {
     gathered: Gathered,
     /// From when all sets are gathered.
     combining: Option<Combining>,
-    /// `None` before it goes on in slices, and once it has ended.
-    reader: Option<Reader>,
 }
 
 impl Algebra {
@@ -270,7 +285,7 @@ impl Algebra {
             self.gathered.any_missing |= set.is_none();
             self.gathered.first_missing |= is_first && set.is_none();
             self.gathered.first_again |= !is_first && key == args.at(keys.start);
-            self.gathered.sets.extend(set);
+            set.into_iter().for_each(|set| self.gathered.add(set));
             self.next += 1;
         }
         Ok(self.next == keys.end)
@@ -314,10 +329,10 @@ impl Sliced for Algebra {
         if let Some(combining) = &mut self.combining {
             combining.sink.free(&mut engine.keyspace.db(0));
             engine.discard(std::mem::take(&mut combining.told));
+            engine.discard(std::mem::take(&mut combining.sets));
+            engine.discard(std::mem::take(&mut combining.spare));
         }
-        if let Some(reader) = self.reader.take() {
-            engine.keyspace.end_reading(reader);
-        }
+        engine.discard(std::mem::take(&mut self.gathered.sets));
     }
 }
 
@@ -345,6 +360,8 @@ impl Sink {
 struct Combining {
     operator: Operator,
     sets: Vec<Source<'static>>,
+    /// Sets that do not matter.
+    spare: Vec<Source<'static>>,
     /// The set whose members are gone through.
     at: usize,
     /// How far.
@@ -390,32 +407,36 @@ impl Bite {
 
 impl Combining {
     fn new(what: &What, gathered: Gathered, db: &Db<'_>) -> Combining {
-        let Gathered { mut sets, any_missing, first_missing, first_again } = gathered;
+        let Gathered { any_missing, first_missing, first_again, .. } = gathered;
         let operator = what.operator;
         let is_empty = match operator {
             Operator::Inter => any_missing,
             Operator::Union => false,
             Operator::Diff => first_missing || first_again,
         };
-        if is_empty {
-            sets.clear();
-        }
-        let all_integers = sets.iter().all(|set| set.encoding() == Encoding::Intset);
+        // What is not needed may be too much to be freed at once.
+        let (gathered, spare) = if is_empty { (Gathered::default(), gathered.sets) } else { (gathered, Vec::new()) };
+        let first = first_encoding(operator, &gathered, db);
+        let Gathered { mut sets, any_text, smallest, .. } = gathered;
         let sink = match what.limit {
             Some(limit) => Sink::Counted(limit),
-            None if what.store => Sink::Built(Growing::new(first_encoding(operator, &sets, db))),
+            None if what.store => Sink::Built(Growing::new(first)),
             // In order, as they come from an intset.
-            None if operator == Operator::Union && (all_integers || sets.len() > UNION_TOLD_MAX) => {
+            None if operator == Operator::Union && (!any_text || sets.len() > UNION_TOLD_MAX) => {
                 Sink::Built(Growing::new(Encoding::Intset))
             }
             None => Sink::Told,
         };
-        if operator == Operator::Inter {
-            sets.sort_by_key(Source::len);
+        // The smallest first; of very many, that one alone.
+        match smallest {
+            Some((_, at)) if operator == Operator::Inter && many::are_many(sets.len()) => sets.swap(0, at),
+            _ if operator == Operator::Inter => sets.sort_by_key(Source::len),
+            _ => {}
         }
         Combining {
             operator,
             sets,
+            spare,
             at: 0,
             cursor: 0,
             bite: Bite::default(),
@@ -477,6 +498,7 @@ impl Combining {
         let Bite { bytes, members, next } = &mut self.bite;
         while *next < end && !members.is_empty() && !budget.is_spent() {
             let other = &self.sets[*next];
+            other.fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
             members.retain(|member| {
                 budget.spend(0);
                 other.contains(db.store(), &bytes[member.clone()]) == (self.operator == Operator::Inter)
@@ -489,6 +511,9 @@ impl Combining {
     fn keep(&mut self, db: &mut Db<'_>, budget: &mut Budget) -> Result<(), CommandError> {
         let limits = *db.limits();
         let Bite { bytes, members, .. } = &mut self.bite;
+        if let Sink::Built(set) = &self.sink {
+            set.source().fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
+        }
         for member in members.drain(..) {
             let member = &bytes[member];
             budget.spend(member.len());
@@ -496,8 +521,7 @@ impl Combining {
                 Sink::Told => self.told.bulk(member),
                 Sink::Counted(_) => {}
                 Sink::Built(set) => {
-                    // To add it costs as much as to look it up, and more.
-                    budget.spend(Budget::MEMBER);
+                    budget.spend_change(0);
                     self.only_integers = self.only_integers && parse_i64(member).is_some();
                     set.add(db.store_mut(), member, &limits).map_err(put_error)?;
                 }
@@ -591,13 +615,13 @@ fn store(db: &mut Db<'_>, key: &[u8], operator: Operator, set: Growing, reply: &
 }
 
 /// What OBJECT ENCODING says of a stored result before its first member, so that at the end it says what Redis would.
-fn first_encoding(operator: Operator, sets: &[Source<'static>], db: &Db<'_>) -> Encoding {
-    match (operator, sets.iter().min_by_key(|set| set.len())) {
-        (Operator::Inter, Some(smallest)) if smallest.encoding() != Encoding::Intset => Encoding::Listpack,
+fn first_encoding(operator: Operator, gathered: &Gathered, db: &Db<'_>) -> Encoding {
+    let sets = &gathered.sets;
+    match (operator, gathered.smallest) {
+        (Operator::Inter, Some((_, at))) if sets[at].encoding() != Encoding::Intset => Encoding::Listpack,
         // Redis has two ways for a difference, and with the second the result has had all members of the first set.
         (Operator::Diff, Some(_)) => {
-            let others: usize = sets.iter().map(Source::len).sum();
-            let first_way = sets[0].len().saturating_mul(sets.len()) / 2 <= others;
+            let first_way = sets[0].len().saturating_mul(sets.len()) / 2 <= gathered.members;
             if first_way { Encoding::Intset } else { encoding_when_copied(&sets[0], db) }
         }
         _ => Encoding::Intset,

@@ -1,19 +1,19 @@
 //! Commands on one set, a slice at a time.
 //!
 //! Each is a [`Step`]: the handler has it go on for as much as may be done at once, and if that was not all, a task that holds the
-//! key goes on with the rest. What reads a large set reads it through a view, which stays good while the task runs, also if
-//! the key expires; what changes one looks it up in each slice.
+//! key goes on with the rest. What reads a large set reads it through a view, which stays good while the task runs; what changes one
+//! looks it up in each slice.
 
 use std::fmt::Debug;
 
-use super::many::check_room;
+use super::many::Room;
 use super::set::{note_removal, put, put_rest, source};
 use super::walk::Pattern;
 use super::{Flow, Outcome};
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::hashes::Hashes;
-use crate::keyspace::{Db, Event, Found, Keyspace, Reader, put_error};
+use crate::keyspace::{Db, Event, Found, Keyspace, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::types::Limits;
 use crate::types::set::{Edit, Encoding, Growing, Packed, Source, View};
@@ -30,23 +30,31 @@ pub(super) struct Budget(usize);
 impl Budget {
     /// What a member costs beside its bytes: a look-up takes some 0.1 to 0.4 us.
     pub(super) const MEMBER: usize = 256;
+    /// What it costs beside that to add or remove it: 0.5 to 1 us, several while the index grows.
+    const CHANGE: usize = 1792;
     /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
     const CHOICE: usize = 256;
 
-    /// For a handler: some 1,000 members.
+    /// For a handler: some 240 members to look at, 32 to change.
     pub(super) fn at_once(db: &Db<'_>) -> Budget {
         Budget(db.slice_bytes())
     }
 
-    /// For a slice: some 250 members.
+    /// For a slice: some 240 members to look at.
     pub(super) fn of_slice(db: &Db<'_>) -> Budget {
-        Budget(db.slice_bytes().div_ceil(4))
+        Budget(db.slice_bytes())
     }
 
     /// Something was done with a member of so many bytes.
     #[inline]
     pub(super) fn spend(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(Budget::MEMBER + bytes);
+    }
+
+    /// A member of so many bytes was added or removed.
+    #[inline]
+    pub(super) fn spend_change(&mut self, bytes: usize) {
+        self.spend(bytes + Budget::CHANGE);
     }
 
     /// Whether it is others' turn.
@@ -71,6 +79,11 @@ pub(super) trait Step: Debug + 'static {
         budget: &mut Budget,
     ) -> Result<bool, CommandError>;
 
+    /// What it will still take of the memory: see [`Sliced::room`].
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Gives up what it has built in the store and not put. Called once it has ended, done or not.
     fn free(&mut self, db: &mut Db<'_>) {
         let _ = db;
@@ -92,7 +105,7 @@ pub(super) fn run(
 ) -> Outcome {
     let outcome = step.step(db, found, args, reply, &mut Budget::at_once(db));
     if matches!(outcome, Ok(false)) {
-        return Ok(Flow::Sliced(Box::new(InSlices { step, reader: Some(db.begin_reading()) })));
+        return Ok(Flow::Sliced(Box::new(InSlices { step })));
     }
     step.free(db);
     outcome.map(|_| Flow::Done)
@@ -101,8 +114,6 @@ pub(super) fn run(
 #[derive(Debug)]
 struct InSlices<S> {
     step: S,
-    /// `None` once it has ended.
-    reader: Option<Reader>,
 }
 
 impl<S: Step> Sliced for InSlices<S> {
@@ -118,12 +129,13 @@ impl<S: Step> Sliced for InSlices<S> {
         Ok(if is_done { Progress::Done } else { Progress::More })
     }
 
+    fn room(&self) -> u64 {
+        self.step.room()
+    }
+
     fn end(&mut self, engine: &mut Engine) {
         self.step.free(&mut engine.keyspace.db(0));
         self.step.discard(engine);
-        if let Some(reader) = self.reader.take() {
-            engine.keyspace.end_reading(reader);
-        }
     }
 }
 
@@ -137,6 +149,7 @@ pub(super) struct Adding {
     /// The argument to go on with.
     next: usize,
     added: usize,
+    room: Room,
 }
 
 impl Adding {
@@ -153,7 +166,7 @@ impl Adding {
             }
             Some(Source::Large(_)) => {}
         }
-        Adding { growing, converted, next: 2, added: 0 }
+        Adding { growing, converted, next: 2, added: 0, room: Room::default() }
     }
 
     /// Adds members in place; whether those were all.
@@ -167,18 +180,19 @@ impl Adding {
         let limits = *db.limits();
         let count = args.len() - 2;
         if self.next == 2 && count > 1 {
-            check_room(db, args)?;
+            self.room = Room::ask(db, args.extent() as u64, count)?;
         }
-        // It has expired meanwhile: what was added, and what would be, is gone.
-        let Some((collection, store)) = db.large_mut(found) else { return Ok(true) };
+        let (collection, store) = db.large_mut(found).expect("a key that is held keeps what it has");
         let set = collection.set_mut();
         if self.next == 2 {
             set.set_encoding(set.view().encoding().before_adding(count, &limits));
         }
         while self.next < args.len() && !budget.is_spent() {
             let member = args.at(self.next);
+            set.look_ahead(store, |ahead| args.get(self.next + ahead));
             self.added += usize::from(set.add(store, member, &limits).map_err(put_error)?);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
+            self.room.spend(member.len());
             self.next += 1;
         }
         Ok(self.next == args.len())
@@ -200,7 +214,6 @@ impl Step for Adding {
             if matches!(outcome, Ok(false)) {
                 return Ok(false);
             }
-            // Without memory in the middle, what was added stays.
             if self.added > 0 {
                 db.changed(key, Event::Sadd);
             }
@@ -217,8 +230,9 @@ impl Step for Adding {
                 return Ok(false);
             }
             let member = args.at(self.next);
+            growing.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
             self.added += usize::from(growing.add(db.store_mut(), member, &limits).map_err(put_error)?);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
             self.next += 1;
         }
         if self.added > 0 || self.converted {
@@ -230,6 +244,10 @@ impl Step for Adding {
         }
         reply.count(self.added);
         Ok(true)
+    }
+
+    fn room(&self) -> u64 {
+        self.room.left()
     }
 
     fn free(&mut self, db: &mut Db<'_>) {
@@ -282,18 +300,16 @@ impl Step for Removing {
                     removed
                 }
                 (None, Some((collection, store))) => {
-                    let removed = collection.set_mut().remove(store, member);
+                    let set = collection.set_mut();
+                    set.look_ahead(store, |ahead| args.get(self.next + ahead));
+                    let removed = set.remove(store, member);
                     is_empty = collection.set().view().len() == 0;
                     removed
                 }
-                // It has expired meanwhile.
-                (None, None) => {
-                    is_empty = true;
-                    false
-                }
+                (None, None) => unreachable!("a key that is held keeps what it has"),
             };
             self.removed += usize::from(removed);
-            budget.spend(member.len());
+            budget.spend_change(member.len());
             self.next += 1;
         }
         if self.removed > 0 {
@@ -333,6 +349,9 @@ impl Step for Asking {
     ) -> Result<bool, CommandError> {
         while self.next < args.len() && !budget.is_spent() {
             let member = args.at(self.next);
+            if let Some(set) = &self.set {
+                set.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
+            }
             reply.integer(i64::from(self.set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
             budget.spend(member.len());
             self.next += 1;

@@ -4,6 +4,7 @@ use super::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, Large, Outcome, Run, reply_help,
 };
+use crate::engine::slowlog::SlowLog;
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use Flag::{Admin, Loading, Stale};
@@ -59,7 +60,13 @@ fn slowlog_get(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
             return Err(CommandError::quoting(before, args.at(1), "'. Try SLOWLOG HELP."));
         }
     };
-    let entries = context.engine.slowlog.entries();
+    reply_entries(&context.engine.slowlog, count, reply);
+    Ok(Flow::Done)
+}
+
+/// The latest entries of a log, at most so many.
+pub(super) fn reply_entries(log: &SlowLog, count: usize, reply: &mut Reply) {
+    let entries = log.entries();
     reply.array(entries.len().min(count));
     for entry in entries.take(count) {
         reply.array(6);
@@ -71,7 +78,6 @@ fn slowlog_get(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) ->
         reply.bulk(entry.addr.as_bytes());
         reply.bulk(&entry.name);
     }
-    Ok(Flow::Done)
 }
 
 const SLOWLOG_HELP: CommandSpec = CommandSpec {

@@ -18,6 +18,7 @@ use vector::Vector;
 
 use super::arguments::integer;
 use super::spec::{AclCategory, Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
+use super::zset_long;
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, ValueType};
@@ -234,7 +235,12 @@ fn number(text: &[u8]) -> Option<f64> {
 
 fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) -> Outcome {
     let mut plan = Plan::read(args, read_only)?;
-    let found = db.read(args.at(1));
+    let mut found = db.read(args.at(1));
+    if found.value_type() == Some(ValueType::SortedSet) {
+        // Redis sorts a skip list, and leaves it.
+        zset_long::become_skiplist(db, found);
+        found = db.find(args.at(1));
+    }
     let (value_type, len) = source::length(db, &found)?;
     if plan.unsorted && value_type == Some(ValueType::Set) && plan.store.is_some() {
         // A set has no order of its own, and what is stored must not depend on chance.
@@ -248,7 +254,15 @@ fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) ->
         }
         _ => (Walk::all(len), (start as usize, end as usize)),
     };
-    let mut sorting = Sorting { plan, window, vector: Vector::default(), stage: Stage::Collect(walk), list: None };
+    let mut sorting = Sorting {
+        plan,
+        window,
+        vector: Vector::default(),
+        stage: Stage::Collect(walk),
+        list: None,
+        asks: !read_only,
+        counted: 0,
+    };
     let outcome = sorting.go_on(db, args, reply);
     match outcome {
         Ok(true) => Ok(Flow::Done),
@@ -279,6 +293,10 @@ struct Sorting {
     stage: Stage,
     /// For STORE: until it is stored.
     list: Option<NewList>,
+    /// Whether it is refused when there is no memory for what it gathers, as commands are that may store something.
+    asks: bool,
+    /// Bytes of what it gathers that are in the store's books.
+    counted: u64,
 }
 
 #[derive(Debug)]
@@ -349,6 +367,17 @@ impl Sorting {
                 return Ok(false);
             }
         }
+    }
+
+    /// Counts what it has gathered as memory in use, between two slices.
+    ///
+    /// # Errors
+    /// When there is none left. Nothing has been replied then, for it gathers before it tells.
+    fn count(&mut self, db: &mut Db<'_>) -> Result<(), CommandError> {
+        let bytes = self.vector.memory_bytes();
+        db.store_mut().count_heap(self.counted, bytes);
+        let grows = bytes > std::mem::replace(&mut self.counted, bytes);
+        if grows && self.asks && !db.has_room(0) { Err(CommandError::OutOfMemory) } else { Ok(()) }
     }
 
     /// Looks up what an element is compared by; what that counts in bytes.
@@ -423,11 +452,15 @@ impl Sliced for Sorting {
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let mut db = slice.engine.keyspace.db(slice.db);
-        let done = self.go_on(&mut db, slice.args, slice.reply)?;
-        Ok(if done { Progress::Done } else { Progress::More })
+        if self.go_on(&mut db, slice.args, slice.reply)? {
+            return Ok(Progress::Done);
+        }
+        self.count(&mut db)?;
+        Ok(Progress::More)
     }
 
     fn end(&mut self, engine: &mut Engine) {
+        engine.keyspace.store.count_heap(self.counted, 0);
         if let Some(list) = self.list.take().and_then(NewList::into_large) {
             engine.keyspace.discard(list);
         }

@@ -2,6 +2,7 @@
 //!
 //! A family's file declares a `const` row directly above its function and lists it in `COMMANDS` at its top.
 
+use crate::engine::transaction::Queue;
 use crate::engine::{ClientId, Engine, Sliced, Wait};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
@@ -74,12 +75,37 @@ pub enum Run {
 }
 
 impl CommandSpec {
+    /// Whether it changes data, or is told to replicas: such commands stop in a pause of writes.
+    pub const fn may_write(&self) -> bool {
+        self.is(Flag::Write) || self.is(Flag::MayReplicate)
+    }
+
     /// Its subcommands; none unless it is a container.
     pub const fn subcommands(&self) -> &'static [&'static CommandSpec] {
         match self.run {
             Run::Subcommands(subcommands) | Run::BareOr(_, subcommands) => subcommands,
             Run::Keys(_) | Run::Server(_) => &[],
         }
+    }
+
+    /// Whether it is EXEC.
+    pub fn is_exec(&self) -> bool {
+        self.doc.group == Group::Transactions && self.name == "exec"
+    }
+
+    /// Whether a client in a transaction has it carried out at once: all others are queued.
+    pub fn is_never_queued(&self) -> bool {
+        match self.doc.group {
+            Group::Transactions => matches!(self.name, "multi" | "exec" | "discard" | "watch"),
+            Group::Connection => matches!(self.name, "quit" | "reset"),
+            _ => false,
+        }
+    }
+
+    /// Whether what it looks at or changes may be held by others.
+    pub fn touches_keys(&self) -> bool {
+        let names_keys = self.keys.iter().any(|keys| !keys.flags.contains(&KeyFlag::NotKey));
+        self.is(Flag::Write) || self.is(Flag::Readonly) || names_keys
     }
 
     /// Whether it has the flag. O(flags), also at compile time.
@@ -144,6 +170,8 @@ pub enum Flow {
     Close,
     /// It is long and has only begun: slices carry it out.
     Sliced(Box<dyn Sliced>),
+    /// It carries out the requests of a transaction.
+    Transaction(Box<Queue>),
     /// It has found nothing, changed nothing and written nothing: it is run again when a key that it waits for is ready.
     Park(Wait),
 }
@@ -390,6 +418,8 @@ pub enum Group {
     List,
     /// Hashes.
     Hash,
+    /// Publish and subscribe.
+    Pubsub,
     /// The server itself.
     Server,
     /// Sets.
@@ -398,6 +428,8 @@ pub enum Group {
     SortedSet,
     /// Strings.
     String,
+    /// Transactions.
+    Transactions,
 }
 
 impl Group {
@@ -409,10 +441,12 @@ impl Group {
             Group::Generic => "generic",
             Group::List => "list",
             Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
             Group::Server => "server",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::String => "string",
+            Group::Transactions => "transactions",
         }
     }
 
@@ -425,10 +459,13 @@ impl Group {
             Group::Hash => Some(AclCategory::Hash),
             // SORT is generic and not of the key space: rows say it themselves.
             Group::Generic => None,
+            // The flag says it.
+            Group::Pubsub => None,
             Group::Server => None,
             Group::Set => Some(AclCategory::Set),
             Group::SortedSet => Some(AclCategory::SortedSet),
             Group::String => Some(AclCategory::String),
+            Group::Transactions => Some(AclCategory::Transaction),
         }
     }
 }

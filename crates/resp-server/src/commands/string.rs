@@ -110,9 +110,15 @@ pub(super) fn set_with_ttl(
 ) -> Result<(), CommandError> {
     match ttl {
         Ttl::At(at) if at < db.now() => {
+            // As if it had been set, and found to have expired.
             if db.remove(found) {
-                db.changed(key, Event::Del);
+                db.changed(key, Event::Set);
+            } else {
+                db.also(key, Event::New);
+                db.also(key, Event::Set);
             }
+            db.also(key, Event::Expire);
+            db.also(key, Event::Expired);
         }
         Ttl::At(_) => {
             set_argument(db, found, args, index, ttl)?;

@@ -49,6 +49,7 @@ pub(crate) fn ask_words(keyspace: &mut Keyspace, words: &[&[u8]], reply: &mut Re
         Ok(Flow::Done | Flow::Close) => {}
         Ok(Flow::Park(wait)) => panic!("{wait:?} needs an engine"),
         Ok(Flow::Sliced(task)) => panic!("{task:?} needs an engine"),
+        Ok(Flow::Transaction(queue)) => panic!("{queue:?} needs an engine"),
         Err(error) => {
             assert!(reply.is_empty(), "an error is all of a reply");
             reply.error(&error.text());

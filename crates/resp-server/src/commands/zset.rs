@@ -4,7 +4,7 @@
 //! is in `zset_long`.
 
 use super::arguments::integer;
-use super::many;
+use super::many::Room;
 use super::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use super::walk::Pattern;
 use super::zset_long::{self as long, Budget, Edit, Work, reader, view};
@@ -136,11 +136,21 @@ impl AddOptions {
 }
 
 fn add(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, options: AddOptions, first: usize) -> Outcome {
-    let mut adding = Adding { options, first, next: first, longest: 0, edit: None, added: 0, moved: 0, score: None };
+    let mut adding = Adding {
+        options,
+        first,
+        next: first,
+        longest: 0,
+        edit: None,
+        added: 0,
+        moved: 0,
+        score: None,
+        room: Room::default(),
+    };
     let key = args.at(1);
     if (args.len() - first) / 2 > AT_ONCE_MAX {
         let _ = db.find(key);
-        return long::run(db, args, reply, std::iter::once(key), adding);
+        return long::run(db, args, reply, adding);
     }
     let mut budget = Budget::whole();
     adding.check(args, &mut budget)?;
@@ -170,6 +180,7 @@ struct Adding {
     moved: i64,
     /// What INCR made of the score, or left.
     score: Option<f64>,
+    room: Room,
 }
 
 impl Adding {
@@ -200,7 +211,7 @@ impl Adding {
             None => Edit::new(Encoding::of(pairs, self.longest, &limits)),
         };
         if pairs > 1 && matches!(edit, Edit::InPlace) {
-            many::check_room(db, args)?;
+            self.room = Room::ask(db, args.extent() as u64, pairs as usize)?;
         }
         self.edit = Some(edit);
         self.next = self.first;
@@ -220,6 +231,7 @@ impl Adding {
             let member = args.at(self.next + 1);
             let given = parse_f64(args.at(self.next)).expect("all were checked");
             self.next += 2;
+            edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next - 1 + 2 * ahead)));
             let options = self.options;
             let old = if options.ask_for_old() { edit.read(db, found, |set| set.score(member)) } else { None };
             let new = if options.ask_for_old() { options.score(old, given)? } else { Some(given) };
@@ -231,6 +243,7 @@ impl Adding {
                     Change::None => {}
                 }
             }
+            self.room.spend(member.len());
             if !budget.pay_change(member.len()) {
                 return Ok(self.next == args.len());
             }
@@ -278,6 +291,10 @@ impl Work for Adding {
         self.end(db, args.at(1), found, reply)
     }
 
+    fn room(&self) -> u64 {
+        self.room.left()
+    }
+
     fn rest(&mut self) -> Option<Draft> {
         self.edit.take()?.into_draft()
     }
@@ -308,7 +325,7 @@ fn zrem(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     };
     let mut removing = Removing { edit: Some(edit), next: 2, removed: 0 };
     if args.len() > AT_ONCE_MAX {
-        return long::run(db, args, reply, std::iter::once(key), removing);
+        return long::run(db, args, reply, removing);
     }
     removing.apply(db, &found, args, Budget::whole());
     removing.end(db, key, found, reply)?;
@@ -329,6 +346,7 @@ impl Removing {
         let edit = self.edit.as_mut().expect("it has not ended");
         while self.next < args.len() {
             let member = args.at(self.next);
+            edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next + ahead)));
             self.removed += i64::from(edit.remove(db, found, member));
             self.next += 1;
             if !budget.pay_change(member.len()) {
@@ -442,7 +460,7 @@ fn zmscore(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(key);
     view(db, &found)?;
     reply.array(args.len() - 2);
-    long::run(db, args, reply, std::iter::once(key), Scores { next: 2 })
+    long::run(db, args, reply, Scores { next: 2 })
 }
 
 /// ZMSCORE under way: the member to go on with.
@@ -464,6 +482,9 @@ impl Work for Scores {
         let set = view.as_ref().map(|view| reader(db, view));
         while self.next < args.len() {
             let member = args.at(self.next);
+            if let Some(set) = &set {
+                set.look_ahead(|ahead| args.get(self.next + ahead));
+            }
             reply_score(set.and_then(|set| set.score(member)), reply);
             self.next += 1;
             if !budget.pay(member.len()) {
@@ -581,7 +602,7 @@ fn zscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         index += 2;
     }
     drop(view);
-    long::run(db, args, reply, std::iter::once(key), scanning)
+    long::run(db, args, reply, scanning)
 }
 
 /// ZSCAN under way.

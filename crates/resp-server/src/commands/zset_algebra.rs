@@ -12,6 +12,7 @@ use super::zset_long::{self as long, Batch, Budget, Shape, Work};
 use crate::keyspace::{Db, Event, Found, ValueType, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::double::parse_f64;
+use crate::types::ahead::{FAR, NEAR};
 use crate::types::zset::{Direction, Draft, Encoding};
 
 /// Table of contents.
@@ -333,8 +334,7 @@ fn combine(
         longest: 0,
         untold: None,
     };
-    let keys: Vec<&[u8]> = combining.inputs.iter().map(|input| args.at(input.at)).collect();
-    long::run(db, args, reply, keys.into_iter(), combining)
+    long::run(db, args, reply, combining)
 }
 
 /// Reads the options, from argument `index` on.
@@ -424,7 +424,12 @@ impl Combining {
                 self.cursor = 0;
             }
         }
+        let (mut far, mut near) = (batch.iter().skip(FAR), batch.iter().skip(NEAR));
         for (member, score) in batch.iter() {
+            if let Some(draft) = &self.draft {
+                let (far, near) = (far.next(), near.next());
+                draft.look_ahead(db.store(), |ahead| Some(if ahead == FAR { far } else { near }?.0));
+            }
             let score = zero_for_nan(input.weight * score);
             let score = match self.operation {
                 Operation::Union => {

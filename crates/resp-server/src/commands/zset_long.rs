@@ -3,11 +3,11 @@
 //! ```text
 //!  handler -> Work::step -> all done: Work::finish, the reply is whole
 //!                 |
-//!                 +-> more: a task that holds the keys, and keeps them if they expire meanwhile
+//!                 +-> more: a task that holds the keys
 //! ```
 //!
 //! A slice is counted in bytes ([`Budget`]): a member costs its own and [`MEMBER_BYTES`] for the way to
-//! it, four times that if it is changed. What a long command
+//! it, eight times that if it is changed. What a long command
 //! writes it writes to a [`Draft`], which becomes the key's value at the end, or to a large sorted set where it is: nobody else
 //! sees that before the end.
 
@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
-use crate::keyspace::{Db, Event, Found, Kept, Ttl, ValueType, View, put_error};
+use crate::keyspace::{Db, Event, Found, Ttl, ValueType, View, put_error};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::double::DoubleText;
 use crate::types::zset::{Change, Direction, Draft, Encoding, Packed, Reader, SortedSet};
@@ -27,7 +27,7 @@ use super::{Flow, Outcome};
 /// What visiting a member costs, in bytes copied that take as long.
 const MEMBER_BYTES: usize = 256;
 /// What changing one costs, compared with visiting one.
-const CHANGE: usize = 4;
+const CHANGE: usize = 8;
 
 /// Some work on sorted sets that may be long.
 pub(super) trait Work: Debug + 'static {
@@ -43,13 +43,18 @@ pub(super) trait Work: Debug + 'static {
         budget: Budget,
     ) -> Result<bool, CommandError>;
 
-    /// Once `step` has done its part: keys are looked up as ever now. What it does is O(1).
+    /// Once `step` has done its part. What it does is O(1).
     ///
     /// # Errors
     /// The command's.
     fn finish(&mut self, db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let _ = (db, args, reply);
         Ok(())
+    }
+
+    /// What it will still take of the memory: see [`Sliced::room`].
+    fn room(&self) -> u64 {
+        0
     }
 
     /// What it has built and not put, when it has ended.
@@ -108,19 +113,10 @@ impl Budget {
     }
 }
 
-/// Does the work: at once if a slice is enough. `keys` are those that it looks at, or reads.
-pub(super) fn run<'k>(
-    db: &mut Db<'_>,
-    args: &Args<'_>,
-    reply: &mut Reply,
-    keys: impl Iterator<Item = &'k [u8]>,
-    mut work: impl Work,
-) -> Outcome {
+/// Does the work: at once if a slice is enough.
+pub(super) fn run(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, mut work: impl Work) -> Outcome {
     let outcome = match work.step(db, args, reply, Budget::of(db)) {
-        Ok(false) => {
-            let kept = keys.map(|key| db.keep(key)).collect();
-            return Ok(Flow::Sliced(Box::new(Long { work, kept })));
-        }
+        Ok(false) => return Ok(Flow::Sliced(Box::new(Long { work }))),
         Ok(true) => work.finish(db, args, reply),
         Err(error) => Err(error),
     };
@@ -143,13 +139,6 @@ fn discard(draft: Option<Draft>, how: impl FnOnce(Box<Collection>)) {
 #[derive(Debug)]
 struct Long<W> {
     work: W,
-    kept: Vec<Kept>,
-}
-
-impl<W> Long<W> {
-    fn let_go(&mut self, engine: &mut Engine) {
-        self.kept.drain(..).for_each(|kept| engine.keyspace.let_go(kept));
-    }
 }
 
 impl<W: Work> Sliced for Long<W> {
@@ -163,14 +152,15 @@ impl<W: Work> Sliced for Long<W> {
         if !self.work.step(&mut db, slice.args, slice.reply, budget)? {
             return Ok(Progress::More);
         }
-        self.let_go(slice.engine);
-        let mut db = slice.engine.keyspace.db(slice.db);
         self.work.finish(&mut db, slice.args, slice.reply)?;
         Ok(Progress::Done)
     }
 
+    fn room(&self) -> u64 {
+        self.work.room()
+    }
+
     fn end(&mut self, engine: &mut Engine) {
-        self.let_go(engine);
         discard(self.work.rest(), |set| engine.keyspace.discard(set));
     }
 }
@@ -207,27 +197,27 @@ fn sorted_set(collection: &Collection) -> &SortedSet {
 pub(super) enum Edit {
     /// The key has a large one.
     InPlace,
-    /// What the key is to have; `true`: made of what it had.
-    Apart(Draft, bool),
+    /// What the key is to have.
+    Apart(Draft),
 }
 
 impl Edit {
     /// Of the sorted set that was found; `None` if nothing was.
     pub(super) fn begin(db: &Db<'_>, found: &Found<'_>) -> Result<Option<Edit>, CommandError> {
         Ok(view(db, found)?.map(|view| match view {
-            View::Packed(bytes) => Edit::Apart(Draft::Packed(bytes.into_owned()), true),
+            View::Packed(bytes) => Edit::Apart(Draft::Packed(bytes.into_owned())),
             View::Large(_) => Edit::InPlace,
         }))
     }
 
     /// Of a new sorted set.
     pub(super) fn new(encoding: Encoding) -> Edit {
-        Edit::Apart(Draft::new(encoding), false)
+        Edit::Apart(Draft::new(encoding))
     }
 
     pub(super) fn read<R>(&self, db: &Db<'_>, found: &Found<'_>, read: impl FnOnce(Reader<'_>) -> R) -> R {
         match self {
-            Edit::Apart(draft, _) => read(draft.reader(db.store())),
+            Edit::Apart(draft) => read(draft.reader(db.store())),
             Edit::InPlace => {
                 let view = view(db, found).ok().flatten().expect("a key that is held keeps what it has");
                 read(reader(db, &view))
@@ -245,7 +235,7 @@ impl Edit {
     ) -> Result<Change, CommandError> {
         let limits = *db.limits();
         let outcome = match self {
-            Edit::Apart(draft, _) => draft.set(db.store_mut(), &limits, member, score),
+            Edit::Apart(draft) => draft.set(db.store_mut(), &limits, member, score),
             Edit::InPlace => in_place(db, found, |set, store| set.set(store, &limits, member, score)),
         };
         outcome.map_err(put_error)
@@ -254,7 +244,7 @@ impl Edit {
     /// Says what the encoding is.
     pub(super) fn set_encoding(&mut self, db: &mut Db<'_>, found: &Found<'_>, encoding: Encoding) {
         match self {
-            Edit::Apart(draft, _) => draft.set_encoding(encoding),
+            Edit::Apart(draft) => draft.set_encoding(encoding),
             Edit::InPlace => in_place(db, found, |set, _| set.set_encoding(encoding)),
         }
     }
@@ -262,7 +252,7 @@ impl Edit {
     /// Takes a member out; whether it was there.
     pub(super) fn remove(&mut self, db: &mut Db<'_>, found: &Found<'_>, member: &[u8]) -> bool {
         match self {
-            Edit::Apart(draft, _) => draft.remove(db.store_mut(), member),
+            Edit::Apart(draft) => draft.remove(db.store_mut(), member),
             Edit::InPlace => in_place(db, found, |set, store| set.remove(store, member)),
         }
     }
@@ -270,20 +260,15 @@ impl Edit {
     /// Takes the members of some ranks out, which are there.
     pub(super) fn remove_ranks(&mut self, db: &mut Db<'_>, found: &Found<'_>, ranks: Range<u64>) {
         match self {
-            Edit::Apart(draft, _) => draft.remove_ranks(db.store_mut(), ranks),
+            Edit::Apart(draft) => draft.remove_ranks(db.store_mut(), ranks),
             Edit::InPlace => in_place(db, found, |set, store| set.remove_ranks(store, ranks)),
         }
     }
 
-    /// Gives the key what was made of it, or removes it if that is nothing; `event` is what has happened to it. If it has expired
-    /// since the edit began, the edit goes with it.
+    /// Gives the key what was made of it, or removes it if that is nothing; `event` is what has happened to it.
     pub(super) fn end(self, db: &mut Db<'_>, key: &[u8], found: Found<'_>, event: Event) -> Result<(), CommandError> {
-        if !found.exists() && !matches!(self, Edit::Apart(_, false)) {
-            discard(self.into_draft(), |set| db.discard(set));
-            return Ok(());
-        }
         let is_empty = match &self {
-            Edit::Apart(draft, _) => draft.is_empty(),
+            Edit::Apart(draft) => draft.is_empty(),
             Edit::InPlace => in_place(db, &found, |set, _| set.len() == 0),
         };
         if is_empty {
@@ -294,7 +279,7 @@ impl Edit {
             }
             return Ok(());
         }
-        if let Edit::Apart(draft, _) = self {
+        if let Edit::Apart(draft) = self {
             put(db, found, draft, Ttl::Keep)?;
         }
         db.changed(key, event);
@@ -304,7 +289,7 @@ impl Edit {
     /// What there is apart from the key.
     pub(super) fn into_draft(self) -> Option<Draft> {
         match self {
-            Edit::Apart(draft, _) => Some(draft),
+            Edit::Apart(draft) => Some(draft),
             Edit::InPlace => None,
         }
     }
@@ -319,6 +304,19 @@ fn in_place<R>(
     match collection {
         Collection::SortedSet(set) => change(set, store),
         _ => unreachable!("the entry says what it names"),
+    }
+}
+
+/// Lets the sorted set that was found be told to be a skip list. Without memory it stays what it was.
+pub(super) fn become_skiplist(db: &mut Db<'_>, found: Found<'_>) {
+    let Ok(Some(mut edit)) = Edit::begin(db, &found) else { return };
+    if edit.read(db, &found, |set| set.encoding()) == Encoding::Skiplist {
+        return;
+    }
+    edit.set_encoding(db, &found, Encoding::Skiplist);
+    if let Edit::Apart(draft) = edit {
+        // A byte of it changes, where it lies.
+        let _ = put(db, found, draft, Ttl::Keep);
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) fn pop(
     let count = count.min(len);
     shape.header(count, &mut told);
     let popping = Popping { key_at, count, direction, shape, edit: Some(edit), told };
-    long::run(db, args, reply, std::iter::once(args.at(key_at)), popping)
+    long::run(db, args, reply, popping)
 }
 
 /// Bytes that become a segment of a reply.
@@ -294,7 +294,7 @@ fn zrandmember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         _ if told <= Picking::DISTINCT_MAX => Picking::These { ranks: distinct(db, told, len), next: 0 },
         _ => Picking::From { left: told, ranks: 0..len },
     };
-    long::run(db, args, reply, std::iter::once(key), RandomMembers { picking, shape })
+    long::run(db, args, reply, RandomMembers { picking, shape })
 }
 
 /// `count` ranks below `len` that differ, in random order: Floyd's way, then shuffled. O(count^2), for few.

@@ -326,7 +326,7 @@ fn range(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, by: Option<By>, di
     }
     drop(found_view);
     let telling = Telling { ranks, direction: query.direction, shape };
-    long::run(db, args, reply, std::iter::once(key), telling)
+    long::run(db, args, reply, telling)
 }
 
 /// The ranks that are still to be told of the key that is argument 1.
@@ -374,7 +374,7 @@ fn zrangestore(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(source);
     let ranks = view(db, &found)?.map_or(0..0, |view| query.ranks(&reader(db, &view)));
     let storing = Storing { ranks, draft: Some(Draft::new(Encoding::of(0, 0, db.limits()))) };
-    long::run(db, args, reply, std::iter::once(source), storing)
+    long::run(db, args, reply, storing)
 }
 
 /// ZRANGESTORE under way.
@@ -536,7 +536,7 @@ fn remove_range(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, by: By, eve
     drop(found_view);
     let len = ranks.end - ranks.start;
     let edit = Edit::begin(db, &found)?;
-    long::run(db, args, reply, std::iter::once(key), Removing { ranks, len, edit, event })
+    long::run(db, args, reply, Removing { ranks, len, edit, event })
 }
 
 /// ZREMRANGEBY* under way.

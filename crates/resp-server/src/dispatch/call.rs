@@ -7,8 +7,10 @@ use super::gates::{self, Gates, Request};
 use super::holding;
 use super::lookahead::Lookahead;
 use super::lookup::{Command, Lookup, Resolved, lookup};
-use super::parked::serve_parked;
-use crate::commands::{self, Context, Flag, Flow, Outcome, Run};
+use super::muted;
+use super::news;
+use super::parked::serve;
+use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
 use crate::engine::memory::Room;
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
@@ -22,6 +24,8 @@ pub struct Executed {
     pub requests: usize,
     /// The connection closes once the reply is sent (QUIT, or a refused client).
     pub close: bool,
+    /// The connection closes at once: more waits for the client than may.
+    pub cut: bool,
     /// Why the first request that is left was not carried out, if it was tried.
     pub pause: Option<Pause>,
 }
@@ -33,12 +37,14 @@ pub enum Pause {
     Slice,
     /// Others hold what it needs: call again when the engine's [`Holds`](crate::engine::holds::Holds) wake the client.
     Wait,
-    /// It waits for a key (see [`crate::engine::parked`]): call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
+    /// It waits for a key (see [`crate::engine::parked`]) or for the end of a pause ([`crate::engine::pause`]):
+    /// call again when the engine's [`Outbox`](crate::engine::outbox::Outbox)
     /// wakes the client and it [is parked](Engine::is_parked) no longer. What is in the outbox goes out before.
     Park,
 }
 
 /// What became of one request.
+#[derive(Debug)]
 pub(super) enum Next {
     Done,
     Close,
@@ -51,8 +57,8 @@ pub(super) enum Next {
 const REQUESTS_MAX: usize = 1024;
 /// Bytes of requests in a turn: the turn ends with the request that reaches it.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of replies in a turn: the turn ends with the reply that reaches it.
-const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of replies in a turn: the turn ends with the reply that reaches it. As many as a turn writes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Work between two looks at the clock: bytes of requests and replies, a request counting [`LOOK_REQUEST`] in itself. So 16 to
 /// 32 small requests, about 5 us, or one of 16 KiB.
 const LOOK: usize = 16 * 1024;
@@ -66,7 +72,7 @@ const SIMPLE_ARGUMENTS: usize = 4;
 const SINGLY_NS: u64 = 1_000_000;
 
 /// Carries out the requests of `batch` from number `from` on, in order, until the batch or the turn's budget ends: 1,024
-/// requests, 256 KiB of requests or 1 MiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
+/// requests, 256 KiB of requests or 64 KiB of replies, whichever comes first, but one request at least; or [`LOOK`] of work
 /// at least when the time of the turn is over.
 ///
 /// `bytes` are those that the batch was parsed from. Panics if the client is not connected.
@@ -79,8 +85,18 @@ pub fn execute(
     reply: &mut Reply,
 ) -> Executed {
     if engine.is_parked(client) {
-        return Executed { requests: 0, close: false, pause: Some(Pause::Park) };
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Park) };
     }
+    if !engine.pubsub.is_idle() && !engine.has_task(client) {
+        if engine.must_deliver_first(client) {
+            return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Slice) };
+        }
+        take_own_outbox(engine, client, reply);
+    }
+    if !engine.holds.is_idle() && engine.holds.waits_until_served(client) {
+        return Executed { requests: 0, close: false, cut: false, pause: Some(Pause::Wait) };
+    }
+    let deliveries_before = engine.deliveries();
     let mut turn = Turn::new(engine, client);
     engine.ledger.part(ledger::READ, 1, turn.run_began_ns);
     let slot = turn.slot;
@@ -93,22 +109,40 @@ pub fn execute(
     let turn_ends_ns = engine.turn_ends_ns();
     let reply_bytes_before = reply.len();
     let reply_bytes_max = reply_bytes_before + REPLY_BYTES_MAX;
-    let mut look_at = LOOK;
+    let look = LOOK.min(engine.settings().large_bytes());
+    // What stands apart of the first request is no work, and large.
+    let mut look_at = if from == 0 && batch.has_apart() { 0 } else { look };
     let mut request_bytes = 0;
     let mut request_work = 0;
     let mut at = from;
     let mut close = false;
     let mut pause = None;
     if engine.has_task(client) {
-        pause = turn.slice(engine, &batch.args(at, bytes), reply);
-        at += usize::from(pause.is_none());
-        turn.closed = gates::closed(engine, engine.clients.at(slot));
+        if let Some(beginning) = engine.take_beginning(client) {
+            reply.append(beginning);
+        }
+        match turn.go_on(engine, &batch.args(at, bytes), reply) {
+            Next::Pause(why) => pause = Some(why),
+            Next::Park(_) => unreachable!("a task does not park"),
+            Next::Done => at += 1,
+            Next::Close => {
+                at += 1;
+                close = true;
+            }
+        }
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
+        turn.look_at_gates(engine);
     } else if engine.take_answered(client) {
         at += 1;
+        muted::end(engine, slot);
+        turn.look_at_gates(engine);
     }
     let db = engine.clients.at(slot).db;
     let mut lookahead = Lookahead::new(&engine.keyspace, db, batch, from, end, bytes);
     while at < end && !close && pause.is_none() && request_bytes < REQUEST_BYTES_MAX && reply.len() < reply_bytes_max {
+        let replied = reply.len();
         if let Some(lookahead) = &mut lookahead {
             lookahead.advance(&engine.keyspace, at);
         }
@@ -129,10 +163,21 @@ pub fn execute(
                 pause = Some(Pause::Park);
             }
         }
+        let is_done = pause.is_none();
+        if turn.has_to_wait && at < end {
+            pause = pause.or(Some(Pause::Wait));
+        }
+        if !engine.pubsub.is_idle() {
+            // What it has published may be for itself, too.
+            break;
+        }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at && at < end {
-            look_at = work + LOOK;
-            if (engine.host.clock_ns)() >= turn_ends_ns {
+        if work >= look_at {
+            look_at = work + look;
+            if is_done {
+                turn.note_large(engine, &args, reply.len().saturating_sub(replied));
+            }
+            if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
                 break;
             }
         }
@@ -140,13 +185,20 @@ pub fn execute(
     let last = at.checked_sub(1).filter(|&last| last >= from).map(|last| batch.args(last, bytes));
     turn.end_run(engine, last.as_ref());
     engine.clients.at_mut(slot).args_bytes = 0;
-    Executed { requests: at - from, close, pause }
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
+    }
+    if !engine.pubsub.is_idle() {
+        engine.note_deliveries(client, deliveries_before);
+    }
+    let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
+    Executed { requests: at - from, close, cut, pause }
 }
 
 /// A turn while it lasts.
 pub(super) struct Turn {
-    lookup: &'static Lookup,
-    client: ClientId,
+    pub(super) lookup: &'static Lookup,
+    pub(super) client: ClientId,
     slot: Slot,
     /// The gates that are closed for this client.
     closed: Gates,
@@ -156,7 +208,11 @@ pub(super) struct Turn {
     /// shorter than that, so a run which reaches a longer threshold was held up by one command.
     singly: bool,
     /// When the present run of commands began (see [`crate::dispatch`]).
-    run_began_ns: u64,
+    pub(super) run_began_ns: u64,
+    /// Others are to be served before its next request.
+    has_to_wait: bool,
+    /// Requests of a transaction are carried out: what is written to the client comes behind all of them.
+    pub(super) in_transaction: bool,
 }
 
 impl Turn {
@@ -174,6 +230,8 @@ impl Turn {
             slow_ns,
             singly: slow_ns < SINGLY_NS,
             run_began_ns: (engine.host.clock_ns)(),
+            has_to_wait: false,
+            in_transaction: false,
         }
     }
 
@@ -181,7 +239,7 @@ impl Turn {
     pub(super) fn run_again(mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         let Resolved::Found(command) = resolved else { unreachable!("the request has been carried out") };
-        if needs_memory(engine, resolved) {
+        if self.needs_memory(engine, resolved) {
             engine.make_room();
         }
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
@@ -204,11 +262,24 @@ impl Turn {
         engine.park(self.client, (command.number, command.name), args, wait);
     }
 
-    /// Serves those who have waited for what this turn's client has changed.
+    /// Tells others what this turn's client has changed, and serves those who have waited for it, if somebody has. If they are more
+    /// than a step serves, or others are being served, the client waits for its turn.
     #[cold]
-    fn serve_parked(&mut self, engine: &mut Engine, args: &Args<'_>) {
+    fn tell(&mut self, engine: &mut Engine, args: &Args<'_>, serves: bool) {
         self.end_run(engine, Some(args));
-        serve_parked(engine);
+        news::tell_notices(engine, Some(self.client));
+        if serves && !engine.is_nested() {
+            let is_left = if engine.is_serving() {
+                engine.hold_ready();
+                true
+            } else {
+                serve(engine)
+            };
+            if is_left {
+                engine.wait_until_served(self.client);
+                self.has_to_wait = engine.holds.is_waiting(self.client);
+            }
+        }
         engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
@@ -224,16 +295,69 @@ impl Turn {
         {
             return self.call(engine, command, args, reply);
         }
-        self.ask_gates(engine, resolved, args, reply)
+        self.with_care(engine, resolved, args, reply)
+    }
+
+    /// What a request names.
+    pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
+        self.lookup.resolve(args)
+    }
+
+    /// Where the client sits.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Learns anew which gates are closed for the client.
+    pub(super) fn look_at_gates(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+    }
+
+    /// Whether a command stops in a pause of writes: EXEC does if one of its requests does.
+    fn may_write(&self, engine: &Engine, spec: &CommandSpec) -> bool {
+        spec.may_write() || spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.may_write)
+    }
+
+    /// Whether a request adds to memory that is short: EXEC does if one of its requests does.
+    fn needs_memory(&self, engine: &Engine, resolved: Resolved<'_>) -> bool {
+        let Resolved::Found(command) = resolved else { return false };
+        engine.is_short_of_memory()
+            && (command.spec.is(Flag::DenyOom)
+                || command.spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.denies_oom))
     }
 
     /// The way of a request that some gate may refuse or keep waiting.
     #[cold]
-    fn ask_gates(&mut self, engine: &mut Engine, resolved: Resolved<'_>, args: &Args<'_>, reply: &mut Reply) -> Next {
+    pub(super) fn ask_gates(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
+        let next = self.ask_each_gate(engine, resolved, args, reply);
+        let in_transaction = engine.clients.at(self.slot).is_queueing();
+        if engine.tracking.clients() > 0
+            && !args.is(0, "client")
+            && !in_transaction
+            && !matches!(next, Next::Pause(Pause::Wait))
+        {
+            engine.end_caching(self.client);
+        }
+        next
+    }
+
+    fn ask_each_gate(
+        &mut self,
+        engine: &mut Engine,
+        resolved: Resolved<'_>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Next {
         let ask =
             |engine: &Engine| gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         let mut refusal = ask(engine);
-        if matches!(refusal, None | Some(CommandError::OutOfMemory)) && needs_memory(engine, resolved) {
+        if matches!(refusal, None | Some(CommandError::OutOfMemory)) && self.needs_memory(engine, resolved) {
             // Memory may be on its way back: so long the request waits.
             match engine.make_room() {
                 Room::Made => refusal = ask(engine),
@@ -245,37 +369,103 @@ impl Turn {
             // A browser was lured into sending its requests here; it must not get to its second line.
             (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Next::Close,
             (Some(error), _) => {
-                engine.holds.stop_waiting(self.client);
                 if let Resolved::Found(command) = resolved {
                     let number = command.number as usize;
                     engine.stats.command(number, command.name).rejected_calls += 1;
                 }
-                answer_error(engine, &error, reply);
+                self.refuse(engine, resolved, error, reply);
                 Next::Done
             }
             (None, Resolved::Found(_)) if !args.is_whole() => {
-                engine.holds.stop_waiting(self.client);
-                answer_error(engine, &CommandError::OutOfMemory, reply);
+                self.refuse(engine, resolved, CommandError::OutOfMemory, reply);
                 Next::Done
             }
+            (None, Resolved::Found(command)) if engine.is_paused(self.may_write(engine, command.spec)) => {
+                engine.holds.stop_waiting(self.client);
+                engine.postpone(self.client);
+                Next::Pause(Pause::Park)
+            }
             (None, Resolved::Found(command)) => {
-                let db = engine.clients.at(self.slot).db;
-                let touches_keys = command.spec.is(Flag::Write) || command.spec.is(Flag::Readonly);
-                if touches_keys && holding::must_wait(engine, self.client, db, command, args) {
+                let client = engine.clients.at(self.slot);
+                if client.is_queueing() && !command.spec.is_never_queued() {
+                    return self.enqueue(engine, command, args, reply);
+                }
+                let db = client.db;
+                let needs_keys = command.spec.touches_keys() || command.spec.is_exec();
+                if needs_keys && holding::must_wait(engine, self.client, db, command, args) {
                     return Next::Pause(Pause::Wait);
                 }
-                self.call(engine, command, args, reply)
+                let command = match news::is_only_subscriber(engine.clients.at(self.slot)) {
+                    true => self.lookup.of_subscriber(command),
+                    false => command,
+                };
+                let remembers = news::begin_watching(engine, self.client, command, args);
+                let next = self.call(engine, command, args, reply);
+                news::end_watching(engine, self.client, command, args, remembers);
+                if matches!(next, Next::Done) {
+                    take_own_outbox(engine, self.client, reply);
+                }
+                next
             }
             (None, _) => unreachable!("what does not exist is refused"),
         }
     }
 
-    /// Runs the handler and sees to what follows.
+    /// Answers a request that is refused. A transaction that it was to be part of will be refused as well, and is at once if it
+    /// is EXEC.
+    fn refuse(&mut self, engine: &mut Engine, resolved: Resolved<'_>, error: CommandError, reply: &mut Reply) {
+        engine.holds.stop_waiting(self.client);
+        let error = match resolved {
+            Resolved::Found(command) if command.spec.is_exec() => self.give_up(engine, &error),
+            _ => {
+                engine.abort_queue(self.client);
+                error
+            }
+        };
+        answer_error(engine, &error, reply);
+    }
+
+    /// Runs a command and sees to what follows.
     #[inline]
     fn call(&mut self, engine: &mut Engine, command: &Command, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let outcome = self.run(engine, command, command.name, args, reply);
+        // 3. What is left to do of a long command, and the reply of one that failed.
+        let next = match outcome {
+            Ok(Flow::Done) => Next::Done,
+            Ok(Flow::Close) => Next::Close,
+            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
+            Ok(Flow::Transaction(queue)) => self.carry_out(engine, queue, args, reply),
+            Ok(Flow::Park(wait)) => Next::Park(wait),
+            Err(error) => {
+                fail(engine, command, &error, reply);
+                Next::Done
+            }
+        };
+        // 4. Those who want to know, and requests that waited for what it has changed, before any other request.
+        if engine.keyspace.has_news() {
+            let serves = engine.keyspace.awaited.has_news();
+            self.tell(engine, args, serves);
+            if matches!(next, Next::Done) {
+                take_own_outbox(engine, self.client, reply);
+            }
+        }
+        next
+    }
+
+    /// Runs the handler, and sees to what follows from every command, also from one of a transaction. `name` is what the client is
+    /// said to have sent.
+    #[inline]
+    pub(super) fn run(
+        &mut self,
+        engine: &mut Engine,
+        command: &Command,
+        name: &'static str,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) -> Outcome {
         let changes_before = engine.keyspace.stats.dirty;
         let client = engine.clients.at_mut(self.slot);
-        client.last_command = Some(command.name);
+        client.last_command = Some(name);
         let outcome = match command.spec.run {
             Run::Keys(run) => {
                 let db = client.db;
@@ -299,27 +489,12 @@ impl Turn {
         if self.singly || !matches!(command.spec.run, Run::Keys(_)) {
             self.end_run(engine, Some(args));
         }
-        // 3. What is left to do of a long command, and the reply of one that failed.
-        let next = match outcome {
-            Ok(Flow::Done) => Next::Done,
-            Ok(Flow::Close) => Next::Close,
-            Ok(Flow::Sliced(task)) => self.begin(engine, command, task, args, reply),
-            Ok(Flow::Park(wait)) => Next::Park(wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                Next::Done
-            }
-        };
-        // 4. Requests that waited for what it has changed, before any other request.
-        if engine.keyspace.awaited.has_ready() {
-            self.serve_parked(engine, args);
-        }
-        next
+        outcome
     }
 
     /// Registers a long command and gives it its first slice.
     #[cold]
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         engine: &mut Engine,
         command: &Command,
@@ -330,36 +505,61 @@ impl Turn {
         self.end_run(engine, None);
         let writes = command.spec.is(Flag::Write);
         engine.begin_task(self.client, task, writes, |engine| holding::keys(engine, command.spec, args).collect());
-        self.slice(engine, args, reply).map_or(Next::Done, Next::Pause)
+        self.slice(engine, args, reply)
     }
 
-    /// Gives the client's task a slice, whose time is the command's; why it is not at its end then.
+    /// Gives the client's task its next slice.
     #[cold]
-    fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Option<Pause> {
+    fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
+        let next = self.unless_muted(engine, reply, |turn, engine, reply| turn.slice(engine, args, reply));
+        if matches!(next, Next::Done | Next::Close) {
+            let reply_bytes = engine.task_reply_bytes();
+            self.note_large(engine, args, reply_bytes);
+        }
+        next
+    }
+
+    /// Gives the client's task a slice, whose time is the command's.
+    #[cold]
+    pub(super) fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let Resolved::Found(command) = self.lookup.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
         if engine.out_of_memory() && command.spec.is(Flag::DenyOom) && engine.make_room() == Room::Later {
-            return Some(Pause::Slice);
+            return Next::Pause(Pause::Slice);
         }
         let outcome = engine.step_task(self.client, args, reply);
+        self.end_slice(engine, command);
+        let serves = engine.has_ready();
+        if serves || engine.keyspace.has_news() {
+            self.tell(engine, args, serves);
+        }
+        let mut next = Next::Done;
+        match outcome {
+            Ok(Progress::Done) => {}
+            Ok(Progress::Close) => next = Next::Close,
+            Ok(Progress::More) => return Next::Pause(Pause::Slice),
+            Ok(Progress::Waits) => return Next::Pause(Pause::Wait),
+            Err(error) => fail(engine, command, &error, reply),
+        }
+        take_own_outbox(engine, self.client, reply);
+        next
+    }
+
+    /// Ends a slice of a long command, whose time is the command's.
+    pub(super) fn end_slice(&mut self, engine: &mut Engine, command: &Command) {
         let now_ns = (engine.host.clock_ns)();
         let cell = engine.stats.command(command.number as usize, command.name);
         cell.nanoseconds += now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
         engine.ledger.part(command.name, 1, now_ns);
-        if engine.has_ready() {
-            self.serve_parked(engine, args);
-        }
-        match outcome {
-            Ok(Progress::Done) => None,
-            Ok(Progress::More) => Some(Pause::Slice),
-            Ok(Progress::Waits) => Some(Pause::Wait),
-            Err(error) => {
-                fail(engine, command, &error, reply);
-                None
-            }
-        }
+    }
+
+    /// What the turn remembers of its client and the settings is learnt anew.
+    pub(super) fn learn(&mut self, engine: &Engine) {
+        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        self.slow_ns = engine.settings().slow_ns();
+        self.singly = self.slow_ns < SINGLY_NS;
     }
 
     /// Runs a handler that may change anything: it is timed by itself, and what the turn remembers is learnt anew.
@@ -375,16 +575,17 @@ impl Turn {
         engine.clients.at_mut(self.slot).args_bytes = args.extent();
         let client = self.client;
         let outcome = run(&mut Context { engine, client }, args, reply);
-        self.closed = gates::closed(engine, engine.clients.at(self.slot));
+        if matches!(outcome, Ok(Flow::Done)) && !self.in_transaction {
+            take_own_outbox(engine, client, reply);
+        }
+        self.learn(engine);
         engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
-        self.slow_ns = engine.settings().slow_ns();
-        self.singly = self.slow_ns < SINGLY_NS;
         outcome
     }
 
     /// Ends a run of commands, the last of which was `last`: shares its time among them, tells the ledger, and begins the next
     /// run.
-    fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
+    pub(super) fn end_run(&mut self, engine: &mut Engine, last: Option<&Args<'_>>) {
         let now_ns = (engine.host.clock_ns)();
         let elapsed_ns = now_ns.saturating_sub(self.run_began_ns);
         self.run_began_ns = now_ns;
@@ -413,8 +614,16 @@ impl Turn {
     }
 }
 
+/// Puts what a command has made others write to its own client behind its reply, which is whole.
+#[inline]
+pub(super) fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
+    if let Some(letters) = engine.outbox.take(client) {
+        reply.append(letters);
+    }
+}
+
 #[cold]
-fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
+pub(super) fn fail(engine: &mut Engine, command: &Command, error: &CommandError, reply: &mut Reply) {
     engine.stats.command(command.number as usize, command.name).failed_calls += 1;
     answer_error(engine, error, reply);
 }
@@ -424,11 +633,6 @@ fn answer_error(engine: &mut Engine, error: &CommandError, reply: &mut Reply) {
     let text = error.text();
     engine.stats.count_error(&text);
     reply.error(&text);
-}
-
-/// Whether a request adds to memory that is short.
-fn needs_memory(engine: &Engine, resolved: Resolved<'_>) -> bool {
-    matches!(resolved, Resolved::Found(command) if command.spec.is(Flag::DenyOom)) && engine.is_short_of_memory()
 }
 
 /// The first words of HTTP's lines that a browser can be made to send.

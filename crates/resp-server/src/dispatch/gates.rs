@@ -6,7 +6,8 @@
 //! first to last, and the first that refuses gives the reply.
 
 use super::lookup::{Command, Resolved};
-use crate::commands::{Arity, CommandSpec, Flag};
+use super::news;
+use crate::commands::{Arity, CommandSpec, Flag, Group};
 use crate::engine::{Client, Engine};
 use crate::proto::{Args, CommandError, until_nul};
 
@@ -95,23 +96,91 @@ pub(super) const GATES: &[Gate] = &[
         },
     },
     Gate {
-        name: "there is memory for a write",
-        concerns: |command| command.is(Flag::DenyOom),
-        // A turn does not write so much that more would have to be known.
-        closed: |engine, _| engine.is_short_of_memory(),
+        name: "the command is allowed in a transaction, if the client is in one",
+        concerns: |command| !command.is_never_queued(),
+        closed: |_, client| client.is_queueing(),
+        // What is not refused is queued.
         refuse: |request| {
-            let refused = request.command()?.spec.is(Flag::DenyOom) && request.engine.out_of_memory();
-            refused.then_some(CommandError::OutOfMemory)
+            let refused = request.client.is_queueing() && request.command()?.spec.is(Flag::NoMulti);
+            refused.then_some(CommandError::text_static("ERR Command not allowed inside a transaction"))
         },
     },
     Gate {
+        name: "there is memory for a write",
+        concerns: |command| command.is(Flag::DenyOom) || command.is_exec(),
+        // A turn does not write so much that more would have to be known.
+        closed: |engine, _| engine.is_short_of_memory(),
+        refuse: |request| {
+            let spec = request.command()?.spec;
+            let queue = request.client.queue().filter(|_| spec.is_exec());
+            let needs_memory = spec.is(Flag::DenyOom) || queue.is_some_and(|queue| queue.denies_oom);
+            (needs_memory && request.engine.out_of_memory()).then_some(CommandError::OutOfMemory)
+        },
+    },
+    Gate {
+        name: "the connection may do more than subscribe",
+        concerns: |command| !serves_subscribers(command),
+        closed: |_, client| news::is_only_subscriber(client),
+        refuse: |request| {
+            let command = request.command()?;
+            let refused = news::is_only_subscriber(request.client) && !serves_subscribers(command.spec);
+            refused.then(|| CommandError::quoting("ERR Can't execute '", command.name.as_bytes(), ONLY_PUBSUB))
+        },
+    },
+    Gate {
+        name: "the client may touch keys",
+        concerns: touches_keys,
+        closed: |_, client| client.is_monitor(),
+        refuse: |request| {
+            let refused = request.client.is_monitor() && touches_keys(request.command()?.spec);
+            refused.then_some(CommandError::text_static("ERR Replica can't interact with the keyspace"))
+        },
+    },
+    Gate {
+        name: "nobody looks at all that the client asks",
+        concerns: |_| true,
+        closed: news::is_watched,
+        // It is not refused: it is noted (see `news`).
+        refuse: |_| None,
+    },
+    Gate {
         name: "no long command holds its keys",
-        concerns: |command| command.is(Flag::Write) || command.is(Flag::Readonly),
+        concerns: |command| command.touches_keys() || command.is_exec(),
         closed: |engine, _| !engine.holds.is_idle(),
         // It is not refused: it waits (see `holding`).
         refuse: |_| None,
     },
+    Gate {
+        name: "clients are not paused",
+        concerns: |_| true,
+        closed: |engine, _| engine.is_paused(true),
+        // It is not refused: it waits (see `engine::pause`).
+        refuse: |_| None,
+    },
+    Gate {
+        name: "the client wants its reply",
+        concerns: |_| true,
+        closed: |_, client| client.is_muted() || client.killed,
+        // It is not refused: its reply is dropped (see `muted`).
+        refuse: |_| None,
+    },
 ];
+
+/// What a RESP2 connection may ask while it subscribes to something.
+fn serves_subscribers(command: &CommandSpec) -> bool {
+    match command.doc.group {
+        Group::Connection => ["ping", "quit", "reset"].contains(&command.name),
+        Group::Pubsub => command.name.ends_with("subscribe"),
+        _ => false,
+    }
+}
+
+const ONLY_PUBSUB: &str = "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+
+/// Whether a command reads or changes data, or is told to replicas: a monitor, which counts as one, may not.
+fn touches_keys(command: &CommandSpec) -> bool {
+    command.is(Flag::Write) || command.is(Flag::Readonly) || command.is(Flag::MayReplicate)
+}
 
 /// The words are Redis's. DEBUG is the only protected command so far.
 const DEBUG_REFUSED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
@@ -206,8 +275,14 @@ mod tests {
                 "the number of arguments is right",
                 "the command is enabled for the client",
                 "the client has shown the password",
+                "the command is allowed in a transaction, if the client is in one",
                 "there is memory for a write",
+                "the connection may do more than subscribe",
+                "the client may touch keys",
+                "nobody looks at all that the client asks",
                 "no long command holds its keys",
+                "clients are not paused",
+                "the client wants its reply",
             ]
         );
     }
@@ -215,12 +290,15 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b1010000),
-            ("set", 0b1110000),
-            ("auth", 0),
-            ("del", 0b1010000),
-            ("ping", 0b0010000),
-            ("debug", 0b0011000),
+            ("get", 0b1_1111_1011_0000),
+            ("set", 0b1_1111_1111_0000),
+            ("auth", 0b1_1010_1010_0000),
+            ("del", 0b1_1111_1011_0000),
+            ("ping", 0b1_1010_0011_0000),
+            ("debug", 0b1_1010_1011_1000),
+            ("exec", 0b1_1110_1101_0000),
+            ("multi", 0b1_1010_1001_0000),
+            ("quit", 0b1_1010_0000_0000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

@@ -1,24 +1,11 @@
 //! Keys of requests to come, brought to the cache while those before them are carried out.
 //!
-//! In a database that is larger than the processor's cache a look-up waits twice for memory: for the index line and for the
-//! entry. The requests of a batch are there together, so the waits can overlap:
-//!
-//! ```text
-//!   request   n          n + NEAR                n + FAR
-//!             executed   its entry is fetched    its index line is fetched
-//! ```
-//!
-//! The first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing.
-
-use chunkbuf::Key;
+//! The requests of a batch are there together, so what their look-ups wait for can overlap, as [`crate::types::ahead`] says. The
+//! first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing.
 
 use crate::keyspace::Keyspace;
 use crate::proto::Batch;
-
-/// Requests ahead whose entry is fetched.
-const NEAR: usize = 4;
-/// Requests ahead whose index line is fetched.
-const FAR: usize = 8;
+use crate::types::ahead::{FAR, NEAR};
 
 /// The look-ahead over one batch.
 pub(super) struct Lookahead<'a> {
@@ -28,8 +15,8 @@ pub(super) struct Lookahead<'a> {
     db: usize,
     /// The next request whose index line is fetched.
     next: usize,
-    /// Keys by their request's number modulo `FAR`.
-    keys: [Option<Key<'a>>; FAR],
+    /// Hashes of keys by their request's number modulo `FAR`.
+    keys: [Option<u64>; FAR],
 }
 
 impl<'a> Lookahead<'a> {
@@ -52,15 +39,15 @@ impl<'a> Lookahead<'a> {
         let map = keyspace.map(self.db);
         while self.next < self.end.min(at + FAR) {
             let args = self.batch.args(self.next, self.bytes);
-            let key = args.get(1).map(|key| keyspace.store.key(key));
-            if let Some(key) = &key {
+            let key = args.get(1).map(|key| keyspace.store.key(key).hash());
+            if let Some(key) = key {
                 keyspace.store.prefetch(map, key);
             }
             self.keys[self.next % FAR] = key;
             self.next += 1;
         }
         if at + NEAR < self.next
-            && let Some(key) = &self.keys[(at + NEAR) % FAR]
+            && let Some(key) = self.keys[(at + NEAR) % FAR]
         {
             keyspace.store.prefetch_entry(map, key);
         }

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use super::gates::{self, Gates};
+use crate::commands::connection::PING_OF_SUBSCRIBER;
 use crate::commands::{self, CommandSpec};
 use crate::proto::Args;
 
@@ -40,6 +41,8 @@ pub(super) enum Resolved<'a> {
 #[derive(Debug)]
 pub(super) struct Lookup {
     commands: Vec<Command>,
+    /// PING of a connection that subscribes to something.
+    ping_of_subscriber: Command,
     /// Open addressing: 0 is free, otherwise one more than the index of a command.
     slots: Box<[u16; SLOTS]>,
 }
@@ -72,7 +75,9 @@ impl Lookup {
             }
             slots[at] = index as u16 + 1;
         }
-        Lookup { commands, slots }
+        let ping = commands.iter().find(|command| command.name == "ping").expect("there is a PING").number;
+        let ping_of_subscriber = Command { number: ping, ..Command::new(&PING_OF_SUBSCRIBER, "ping", &mut number) };
+        Lookup { commands, ping_of_subscriber, slots }
     }
 
     /// The command of that name.
@@ -87,6 +92,12 @@ impl Lookup {
             }
             at = (at + 1) % SLOTS;
         }
+    }
+
+    /// The command in the place of one that a RESP2 connection asks for which subscribes to something.
+    #[cold]
+    pub(super) fn of_subscriber<'a>(&'a self, command: &'a Command) -> &'a Command {
+        if command.number == self.ping_of_subscriber.number { &self.ping_of_subscriber } else { command }
     }
 
     /// What a request names.

@@ -7,42 +7,80 @@
 use super::call::{Next, Turn};
 use super::holding;
 use super::lookup::{Resolved, lookup};
+use super::news;
 use crate::engine::{ClientId, Engine};
 use crate::keyspace::KeyPlace;
 use crate::proto::Reply;
 
-/// Runs every parked request again that may find something now, first come first served at each key. O(requests that are
-/// served, and those before them that wait for another type or for what is held)
-pub fn serve_parked(engine: &mut Engine) {
-    if engine.has_ready() && engine.begin_serving() {
-        while let Some(key) = engine.next_ready() {
-            serve_key(engine, key);
-        }
+/// What a step of serving may cost: some 50 us.
+const STEP: usize = 128;
+/// What running a request again costs.
+const RUN: usize = 4;
+
+/// Tells what has happened to keys, and runs parked requests again that may find something now, first come first served at each key:
+/// as many as a step may. What is left is held for those who wait for it; whether something is.
+pub fn serve_parked(engine: &mut Engine) -> bool {
+    news::tell_notices(engine, None);
+    let is_left = serve(engine);
+    if engine.tracking.has_changed() {
+        engine.tell_broadcasts();
     }
+    is_left
 }
 
-fn serve_key(engine: &mut Engine, key: KeyPlace) {
-    let mut ticket = 0;
+/// Runs parked requests again: [`serve_parked`] within another client's turn.
+pub(super) fn serve(engine: &mut Engine) -> bool {
+    if !engine.has_ready() || !engine.begin_serving() {
+        return false;
+    }
+    let mut left = STEP;
+    while left > 0
+        && let Some((key, ticket)) = engine.next_ready()
+    {
+        match serve_key(engine, key, ticket, &mut left) {
+            End::Served => engine.key_is_served(key),
+            End::Held => engine.serve_after_release(key),
+            End::StepIsOver(ticket) => engine.serve_on(key, ticket),
+        }
+    }
+    engine.end_serving()
+}
+
+/// How far the queue of a key was served.
+enum End {
+    /// All are served that can be.
+    Served,
+    /// The first that is not needs what a task holds.
+    Held,
+    /// It goes on with this ticket.
+    StepIsOver(u64),
+}
+
+fn serve_key(engine: &mut Engine, key: KeyPlace, mut ticket: u64, left: &mut usize) -> End {
     // Looked up once, and again after each request that was run: a long queue for another type costs little.
     let mut known = None;
     while let Some(candidate) = engine.parked.candidate(key, ticket) {
+        if *left == 0 {
+            return End::StepIsOver(candidate.ticket);
+        }
+        *left -= 1;
         ticket = candidate.ticket + 1;
         let here = *known.get_or_insert_with(|| {
             let args = engine.parked.request(candidate.client).args();
             engine.keyspace.db(key.0 as usize).find(args.at(candidate.argument)).value_type()
         });
-        let Some(here) = here else { return };
+        let Some(here) = here else { break };
         if here != candidate.value_type {
             continue;
         }
         if needs_what_is_held(engine, candidate.client) {
-            let releases = engine.holds.releases();
-            engine.parked.defer(key, releases);
-            continue;
+            return End::Held;
         }
+        *left = left.saturating_sub(RUN);
         run_again(engine, candidate.client);
         known = None;
     }
+    End::Served
 }
 
 fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
@@ -53,18 +91,29 @@ fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
     holding::is_held(engine, engine.client(client).db, command, &args)
 }
 
-/// Runs a parked request; its answer, or the beginning of a long one, goes to the client's outbox.
+/// Runs a parked request; its answer goes to the client's outbox, and the beginning of a long one to where its connection finds it.
 fn run_again(engine: &mut Engine, client: ClientId) {
     let parked = engine.unpark(client).expect("who stands in a queue is parked");
+    let earlier = engine.outbox.take(client);
     let mut answer = Reply::new();
     answer.protocol = engine.client(client).protocol;
     let next = Turn::new(engine, client).run_again(engine, &parked.request.args(), &mut answer);
-    match next {
-        Next::Park(_) => return engine.park_again(client, parked),
-        Next::Done | Next::Close => engine.note_answered(client),
-        // Its connection goes on with it.
-        Next::Pause(_) => {}
-    }
     let protocol = answer.protocol;
-    engine.outbox.write(client, protocol, |reply| reply.append(answer));
+    let mut all = earlier.unwrap_or_default();
+    if engine.client(client).is_muted() {
+        engine.discard(answer);
+    } else {
+        all.append(answer);
+    }
+    match next {
+        Next::Park(_) => engine.park_again(client, parked),
+        Next::Done | Next::Close => engine.note_answered(client),
+        // Its connection goes on with it; nothing may come between.
+        Next::Pause(_) => return engine.begin_answer(client, all),
+    }
+    if all.is_empty() {
+        engine.outbox.wake(client);
+    } else {
+        engine.outbox.write(client, protocol, |reply| reply.append(all));
+    }
 }

@@ -1,7 +1,23 @@
 //! What the server knows of one connected client.
 
+use super::pubsub::{Kind, Subscriptions};
+use super::tracking::Tracking;
+use super::transaction::{Transaction, Watching};
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
+
+/// Which of its replies a client wants: CLIENT REPLY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    All,
+    /// Not that to its next request.
+    SkipNext,
+    /// Not that to the present request.
+    SkipThis,
+    /// None.
+    None,
+}
 
 /// A connected client. Its sockets and buffers are the event loop's; here is what commands can see and change.
 #[derive(Debug)]
@@ -28,6 +44,16 @@ pub struct Client {
     pub no_touch: bool,
     /// Its request is [parked](super::parked).
     pub blocked: bool,
+    /// What it watches and has queued, if anything.
+    pub(super) transaction: Option<Box<Transaction>>,
+    /// Its connection is about to be closed, and takes nothing any more.
+    pub closing: bool,
+    /// What others write to it; none for most clients.
+    pub push: Option<Box<Push>>,
+    /// It was killed: nothing more is carried out for it, and its connection ends as soon as it may.
+    pub killed: bool,
+    /// Which of its replies it wants.
+    pub replies: Replies,
     /// The full name of the command that it sent last (`client|list`), its current one included.
     pub last_command: Option<&'static str>,
     /// When it came, on the monotonic clock, in microseconds.
@@ -38,12 +64,45 @@ pub struct Client {
     pub args_bytes: usize,
     /// Bytes in its query buffer.
     pub query_buffer_bytes: usize,
+    /// Bytes of replies that wait to be sent, those of values that are sent by reference left out.
+    /// Bytes of a large value that it is sending, on pages that are the store's.
+    pub upload_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub reply_bytes: usize,
+    /// Bytes of replies that wait to be sent.
+    pub waiting_bytes: usize,
+    /// Segments that these are in.
+    pub waiting_segments: usize,
+    /// Bytes that its [parked](super::parked) request takes, with the places in queues.
+    pub parked_bytes: usize,
     /// Bytes that it has sent since it came.
     pub read_bytes: u64,
     /// Bytes that it has been sent.
     pub written_bytes: u64,
+}
+
+/// What others may write to a client, which asks for it.
+#[derive(Debug, Default)]
+pub struct Push {
+    /// What it subscribes to.
+    pub subscriptions: Subscriptions,
+    /// How it is told of keys that change; none: it is not.
+    pub tracking: Option<Tracking>,
+    /// It sees all commands.
+    pub is_monitor: bool,
+    /// Its next request waits until this [delivery](super::pubsub) has reached all.
+    pub behind: Option<u64>,
+    /// It has made messages while very many were under way, and helps before it makes more.
+    pub makes_more: bool,
+    /// It is over the soft limit of its class, and closed at this time on the monotonic clock.
+    pub over_until_us: Option<u64>,
+}
+
+impl Push {
+    /// Whether anything may be on its way to the client.
+    pub fn is_reached(&self) -> bool {
+        self.is_monitor || self.tracking.is_some() || !self.subscriptions.is_empty()
+    }
 }
 
 impl Client {
@@ -61,12 +120,21 @@ impl Client {
             no_evict: false,
             no_touch: false,
             blocked: false,
+            transaction: None,
+            closing: false,
+            push: None,
+            killed: false,
+            replies: Replies::All,
             last_command: None,
             connected_us: now.monotonic_us,
             last_interaction_us: now.monotonic_us,
             args_bytes: 0,
             query_buffer_bytes: 0,
+            upload_bytes: 0,
             reply_bytes: 0,
+            waiting_bytes: 0,
+            waiting_segments: 0,
+            parked_bytes: 0,
             read_bytes: 0,
             written_bytes: 0,
         }
@@ -81,6 +149,33 @@ impl Client {
         self.name.clear();
         self.no_evict = false;
         self.no_touch = false;
+        if self.replies != Replies::SkipThis {
+            self.replies = Replies::All;
+        }
+    }
+
+    /// Whether a reply that is written now is not sent.
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        self.replies != Replies::All
+    }
+
+    /// What stands in its place when it goes in the middle of a long command that needs it. Its transaction is that one's then.
+    pub(super) fn take_over(&mut self) -> Client {
+        let connected = Now { unix_us: 0, monotonic_us: self.connected_us };
+        Client {
+            db: self.db,
+            protocol: self.protocol,
+            name: self.name.clone(),
+            lib_name: self.lib_name.clone(),
+            lib_ver: self.lib_ver.clone(),
+            no_evict: self.no_evict,
+            no_touch: self.no_touch,
+            transaction: self.transaction.take(),
+            last_command: self.last_command,
+            last_interaction_us: self.last_interaction_us,
+            ..Client::new(self.id, self.peer.clone(), self.authenticated, connected)
+        }
     }
 
     /// Bytes of memory that it takes, buffers included.
@@ -92,18 +187,51 @@ impl Client {
             + self.lib_name.len()
             + self.lib_ver.len()
             + self.query_buffer_bytes
+            + self.upload_bytes
             + self.reply_bytes
+            + self.parked_bytes
+            + self.queue_bytes()
     }
 
-    /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. Fields of what we do not have yet
-    /// (subscriptions, transactions, tracking) have the value of a client that does not use them.
-    pub fn describe(&self, now: Now, line: &mut Vec<u8>) {
+    /// How it is told of keys that change, if it is.
+    pub fn tracking(&self) -> Option<&Tracking> {
+        self.push.as_ref()?.tracking.as_ref()
+    }
+
+    /// Whether it sees all commands.
+    pub fn is_monitor(&self) -> bool {
+        self.push.as_ref().is_some_and(|push| push.is_monitor)
+    }
+
+    /// Whether it subscribes to something.
+    pub fn is_subscriber(&self) -> bool {
+        self.push.as_ref().is_some_and(|push| !push.subscriptions.is_empty())
+    }
+
+    /// Its line in CLIENT LIST, in the format of Redis 7.4, without the line's end. `outbox` is what waits for it there: bytes and
+    /// segments.
+    pub fn describe(&self, now: Now, outbox: (usize, usize), watching: Watching, line: &mut Vec<u8>) {
         use std::io::Write;
         const SECOND_US: u64 = 1_000_000;
         let age = now.monotonic_us.saturating_sub(self.connected_us) / SECOND_US;
         let idle = now.monotonic_us.saturating_sub(self.last_interaction_us) / SECOND_US;
         let mut flags = String::new();
-        for (set, letter) in [(self.blocked, 'b'), (self.peer.unix, 'U'), (self.no_evict, 'e'), (self.no_touch, 'T')] {
+        let tracking = self.tracking();
+        let (multi, multi_bytes) = self.queued().map_or((-1, 0), |(requests, bytes)| (requests as i64, bytes));
+        for (set, letter) in [
+            (self.is_monitor(), 'O'),
+            (self.is_subscriber(), 'P'),
+            (multi >= 0, 'x'),
+            (self.blocked, 'b'),
+            (tracking.is_some(), 't'),
+            (tracking.is_some_and(|tracking| tracking.is_broken), 'R'),
+            (tracking.is_some_and(|tracking| tracking.mode.is_broadcast()), 'B'),
+            (watching.is_touched, 'd'),
+            (self.closing, 'A'),
+            (self.peer.unix, 'U'),
+            (self.no_evict, 'e'),
+            (self.no_touch, 'T'),
+        ] {
             if set {
                 flags.push(letter);
             }
@@ -111,7 +239,13 @@ impl Client {
         if flags.is_empty() {
             flags.push('N');
         }
-        let pending = self.reply_bytes;
+        // As in Redis, the first 16 KiB are not of the list of what waits.
+        const FIRST: usize = 16 * 1024;
+        let pending = self.waiting_bytes + outbox.0;
+        let first = pending.min(FIRST);
+        let listed = pending - first;
+        let segments = if listed > 0 { (self.waiting_segments + outbox.1).max(1) } else { 0 };
+        let count = |kind| self.push.as_ref().map_or(0, |push| push.subscriptions.of(kind).len());
         let mut print = |text: std::fmt::Arguments<'_>, bytes: &[u8]| {
             line.write_fmt(text).expect("writing to memory cannot fail");
             line.extend_from_slice(bytes);
@@ -124,22 +258,30 @@ impl Client {
             &self.name,
         );
         print(
-            format_args!(" age={age} idle={idle} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0", self.db),
+            format_args!(
+                " age={age} idle={idle} flags={flags} db={} sub={} psub={} ssub={} multi={multi} watch={}",
+                self.db,
+                count(Kind::Channel),
+                count(Kind::Pattern),
+                count(Kind::Shard),
+                watching.keys
+            ),
             b"",
         );
         print(
             format_args!(
-                " qbuf={} qbuf-free=0 argv-mem={} multi-mem=0 rbs={pending} rbp={pending} obl={pending} oll=0 omem=0",
+                " qbuf={} qbuf-free=0 argv-mem={} multi-mem={multi_bytes} rbs={first} rbp={first} obl={first} oll={segments} omem={listed}",
                 self.query_buffer_bytes, self.args_bytes
             ),
             b"",
         );
         print(
             format_args!(
-                " tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name=",
-                self.memory_bytes(),
+                " tot-mem={} events={} cmd={} user=default redir={} resp={} lib-name=",
+                self.memory_bytes() + outbox.0,
                 if pending > 0 { "rw" } else { "r" },
                 self.last_command.unwrap_or("NULL"),
+                tracking.map_or(-1, |tracking| tracking.redirect.map_or(0, |to| to.0 as i64)),
                 self.protocol.version()
             ),
             &self.lib_name,
@@ -167,7 +309,7 @@ mod tests {
         client.lib_name = b"lib".to_vec();
         client.last_interaction_us = at(12).monotonic_us;
         let mut line = Vec::new();
-        client.describe(at(15), &mut line);
+        client.describe(at(15), (0, 0), Watching::default(), &mut line);
         let expected = format!(
             "id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name=me age=5 idle=3 flags=N db=0 sub=0 psub=0 ssub=0 \
              multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r \

@@ -3,6 +3,9 @@
 //! Clients sit in slots that are reused; a map leads from a client's number, which is never reused, to its slot. The command
 //! path looks the number up once a batch and then goes by slot. Lists are in the order of the numbers, which is the order in
 //! which the clients came.
+//!
+//! A client that was killed has gone for all who ask ([`get`](Clients::get), lists, counts), but keeps its slot until its connection has
+//! ended: the event loop is told whom to end by [`take_killed`](Clients::take_killed).
 
 use std::collections::HashMap;
 
@@ -18,6 +21,10 @@ pub struct Clients {
     slots: Vec<Option<Client>>,
     free: Vec<Slot>,
     by_id: HashMap<ClientId, Slot>,
+    /// Those that were killed and whose connection has not ended.
+    killed: HashMap<ClientId, Slot>,
+    /// Those of them whose connection nobody was told to end, the last one first.
+    untold: Vec<ClientId>,
     last_id: u64,
 }
 
@@ -35,8 +42,13 @@ impl Clients {
     /// Adds a client and gives it the next number.
     pub fn add(&mut self, peer: Peer, authenticated: bool, now: Now) -> ClientId {
         self.last_id += 1;
-        let id = ClientId(self.last_id);
-        let client = Some(Client::new(id, peer, authenticated, now));
+        self.put(Client::new(ClientId(self.last_id), peer, authenticated, now))
+    }
+
+    /// Puts a client back, or one in its place; its number.
+    pub(super) fn put(&mut self, client: Client) -> ClientId {
+        let id = client.id;
+        let client = Some(client);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot.0] = client;
@@ -52,16 +64,36 @@ impl Clients {
     }
 
     /// Removes a client; nothing happens if there is none of that number.
-    pub fn remove(&mut self, id: ClientId) {
-        if let Some(slot) = self.by_id.remove(&id) {
-            self.slots[slot.0] = None;
-            self.free.push(slot);
-        }
+    pub fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let slot = self.by_id.remove(&id).or_else(|| self.killed.remove(&id))?;
+        self.free.push(slot);
+        self.slots[slot.0].take()
     }
 
-    /// Where the client sits. O(1), some 20 ns.
+    /// Kills a client; whether it was there.
+    pub(super) fn kill(&mut self, id: ClientId) -> bool {
+        let Some(slot) = self.by_id.remove(&id) else { return false };
+        self.at_mut(slot).killed = true;
+        self.killed.insert(id, slot);
+        self.untold.push(id);
+        true
+    }
+
+    /// Whether some connection is to be ended.
+    #[inline]
+    pub fn has_killed(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
+    /// Clients whose connections are to be ended, at most so many; each is told once.
+    pub fn take_killed(&mut self, max: usize) -> Vec<ClientId> {
+        self.untold.split_off(self.untold.len().saturating_sub(max))
+    }
+
+    /// Where the client sits, also if it was killed. O(1), some 20 ns.
+    #[inline]
     pub fn slot(&self, id: ClientId) -> Option<Slot> {
-        self.by_id.get(&id).copied()
+        self.by_id.get(&id).or_else(|| self.killed.get(&id)).copied()
     }
 
     /// The client in a slot. Panics if it has gone since [`slot`](Clients::slot) told.
@@ -78,18 +110,18 @@ impl Clients {
 
     /// The client of that number.
     pub fn get(&self, id: ClientId) -> Option<&Client> {
-        Some(self.at(self.slot(id)?))
+        Some(self.at(*self.by_id.get(&id)?))
     }
 
     /// The client of that number, to change it.
     pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
-        let slot = self.slot(id)?;
+        let slot = *self.by_id.get(&id)?;
         Some(self.at_mut(slot))
     }
 
     /// All clients in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.slots.iter().flatten()
+        self.slots.iter().flatten().filter(|client| !client.killed)
     }
 
     /// The numbers of all clients, in order. O(n log n): 10,000 take some 200 us.
@@ -122,5 +154,19 @@ mod tests {
         assert_eq!((first.0, second.0, third.0), (1, 2, 3));
         assert_eq!(clients.len(), 2);
         assert_eq!(clients.ids(), [second, third]);
+    }
+
+    #[test]
+    fn a_client_that_was_killed_keeps_its_slot_and_nothing_else() {
+        let mut clients = Clients::default();
+        let (first, second) = (add(&mut clients), add(&mut clients));
+        assert!(clients.kill(first) && !clients.kill(first) && clients.has_killed());
+        assert!(clients.slot(first).is_some() && clients.get(first).is_none());
+        assert_eq!((clients.len(), clients.ids()), (1, vec![second]));
+        assert_eq!(clients.iter().count(), 1);
+        assert_eq!((clients.take_killed(0), clients.take_killed(9)), (vec![], vec![first]));
+        assert!(!clients.has_killed());
+        clients.remove(first);
+        assert_eq!(clients.slot(first), None);
     }
 }

@@ -8,13 +8,25 @@
 //!  a place                 | is held by                       | and makes wait
 //!  ------------------------+----------------------------------+------------------------------------------------
 //!  a key of a database     | a task that reads or changes it  | who changes it; who reads or changes it
-//!  a database              | every task in it                 | FLUSH*; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  a database              | every task in it                 | FLUSHDB; and DBSIZE, KEYS, SCAN, RANDOMKEY, while a task writes
+//!  all keys of a database  | a transaction with such commands | who changes any key; who reads or changes any
+//!  everything              | every task                       | FLUSHALL, SWAPDB
 //!  bulk                    | the one task of many keys        | requests of many keys
 //! ```
 //!
+//! What a transaction holds it names beforehand, as [`Claims`]: the keys of all its commands, each for the strongest access, and the
+//! databases that some command goes over as a whole. One of very many keys is a bulk task, which holds its whole databases from its
+//! start and its keys from when it comes to them.
+//!
 //! **Order.** Who waits has a ticket, a number in order of arrival, kept until the command is carried out. At each place the
 //! tickets stand in a queue, and nobody passes an earlier ticket that wants what conflicts with it; newcomers come last.
-//! Whoever is woken tries again from the start, and may have to wait at another of its places then.
+//! Whoever is woken tries again from the start, and may have to wait at another of its places then. Behind one who waits for a
+//! whole database nobody begins a task there: what may become one is told by what it names (`dispatch::holding`), and waits. The
+//! others go on.
+//!
+//! **Serving.** A key that changes while clients wait for it is held for them until they are served, if that takes longer than a
+//! step (see [`super::parked`]): newcomers wait, whoever they are. Tasks that run do not, or but for a while: what a task
+//! may wait for goes on by itself.
 //!
 //! **Why there is no deadlock.** A task of at most [`KEYS_AT_ONCE_MAX`] keys takes all its holds at its start or has not
 //! begun; once it runs it waits for nothing. The bulk task takes holds as it goes and may wait while it holds some, but only
@@ -25,7 +37,7 @@
 //! pays a look-up or two for each of its keys. Keys are known by their 64-bit hash: two keys with one hash wait for each
 //! other without need.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::ClientId;
 use crate::keyspace::hashes::Hashes;
@@ -58,11 +70,17 @@ pub enum Want {
     AllKeys(u32),
     /// All keys of a database, to remove or exchange.
     WholeDatabase(u32),
-    /// To begin a bulk task there: waits for nobody but for earlier tickets that want the whole database, or they might never
-    /// have it.
+    /// All keys of all databases.
+    Everything,
+    /// To begin a task there: waits for who holds all keys, and for earlier tickets that want the whole database, or they might
+    /// never have it.
     TaskIn(u32, Access),
+    /// To begin a task anywhere: waits for earlier tickets that want everything.
+    Task,
     /// To be the bulk task.
     Bulk,
+    /// That those are served who wait for keys which were noted before so many others: see [`super::parked`].
+    Served(u64),
 }
 
 /// Where a queue stands.
@@ -70,7 +88,9 @@ pub enum Want {
 enum Place {
     Key(u32, u64),
     Database(u32),
+    Everything,
     Bulk,
+    Served,
 }
 
 impl Want {
@@ -78,7 +98,9 @@ impl Want {
         match self {
             Want::Key { db, hash, .. } => Place::Key(db, hash),
             Want::AllKeys(db) | Want::WholeDatabase(db) | Want::TaskIn(db, _) => Place::Database(db),
+            Want::Everything | Want::Task => Place::Everything,
             Want::Bulk => Place::Bulk,
+            Want::Served(_) => Place::Served,
         }
     }
 
@@ -86,7 +108,8 @@ impl Want {
     fn conflicts(self, other: Want) -> bool {
         match (self, other) {
             (Want::Key { access: one, .. }, Want::Key { access: two, .. }) => one.max(two) == Access::Write,
-            (Want::Bulk, _) | (Want::WholeDatabase(_), _) | (_, Want::WholeDatabase(_)) => true,
+            (Want::Bulk | Want::WholeDatabase(_) | Want::Everything, _) => true,
+            (_, Want::WholeDatabase(_) | Want::Everything) => true,
             (Want::AllKeys(_), Want::TaskIn(_, access)) | (Want::TaskIn(_, access), Want::AllKeys(_)) => {
                 access == Access::Write
             }
@@ -95,13 +118,102 @@ impl Want {
     }
 }
 
+/// All that a transaction needs.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Keys by database and hash, some more than once; none any more once they are too many.
+    keys: Vec<(u32, u64, Access)>,
+    /// The databases in which it does anything.
+    databases: BTreeMap<u32, Use>,
+    is_bulk: bool,
+}
+
+/// What a task does in a database.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    /// It changes keys.
+    writes: bool,
+    /// What it does with all keys, held or not.
+    whole: Option<Access>,
+}
+
+impl Claims {
+    /// A key of a database. O(1), now and then O(n log n) in [`KEYS_AT_ONCE_MAX`].
+    pub fn add_key(&mut self, db: usize, hash: u64, access: Access) {
+        self.add_use(db, access);
+        if self.is_bulk {
+            return;
+        }
+        self.keys.push((db as u32, hash, access));
+        if self.keys.len() > 2 * KEYS_AT_ONCE_MAX {
+            keep_strongest(&mut self.keys);
+            if self.keys.len() > KEYS_AT_ONCE_MAX {
+                self.is_bulk = true;
+                self.keys = Vec::new();
+            }
+        }
+    }
+
+    /// Something that is done in a database, whatever with.
+    pub fn add_use(&mut self, db: usize, access: Access) {
+        self.databases.entry(db as u32).or_default().writes |= access == Access::Write;
+    }
+
+    /// All keys of a database.
+    pub fn add_database(&mut self, db: usize, access: Access) {
+        self.add_use(db, access);
+        let whole = &mut self.databases.entry(db as u32).or_default().whole;
+        *whole = (*whole).max(Some(access));
+    }
+
+    /// Whether its keys are taken one by one.
+    pub fn is_bulk(&self) -> bool {
+        self.is_bulk
+    }
+
+    /// Whether nothing is claimed.
+    pub fn is_empty(&self) -> bool {
+        self.databases.is_empty()
+    }
+
+    /// What has to be free before this begins. `may_be_long` says that it may become a task.
+    pub fn wants(&self, may_be_long: bool) -> impl Iterator<Item = Want> + '_ {
+        let databases = self.databases.iter().flat_map(move |(&db, of)| {
+            let whole = of.whole.map(|access| match access {
+                Access::Read => Want::AllKeys(db),
+                Access::Write => Want::WholeDatabase(db),
+            });
+            let access = if of.writes || self.is_bulk { Access::Write } else { Access::Read };
+            whole.into_iter().chain((may_be_long || self.is_bulk).then_some(Want::TaskIn(db, access)))
+        });
+        let databases = databases.chain(may_be_long.then_some(Want::Task));
+        let keys = self.keys.iter().map(|&(db, hash, access)| Want::Key { db, hash, access });
+        databases.chain(self.is_bulk.then_some(Want::Bulk)).chain(keys)
+    }
+
+    /// Its keys, by database and hash, as far as they are named.
+    pub(super) fn named_keys(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.keys.iter().map(|&(db, hash, _)| (db as usize, hash))
+    }
+
+    /// The databases all of whose keys it needs.
+    pub(super) fn whole_databases(&self) -> impl Iterator<Item = usize> + '_ {
+        self.databases.iter().filter(|(_, of)| of.whole.is_some()).map(|(&db, _)| db as usize)
+    }
+}
+
+/// Leaves each key once, for the strongest access.
+fn keep_strongest(keys: &mut Vec<(u32, u64, Access)>) {
+    keys.sort_unstable_by(|one, two| two.cmp(one));
+    keys.dedup_by_key(|&mut (db, hash, _)| (db, hash));
+}
+
 /// What a running task holds; given back with [`Holds::release`].
 #[derive(Debug)]
 pub struct Held {
-    db: u32,
-    writes: bool,
-    /// By hash, each once.
-    keys: Vec<(u64, Access)>,
+    databases: Vec<(u32, Use)>,
+    /// By database and hash, each once.
+    keys: Vec<(u32, u64, Access)>,
     is_bulk: bool,
 }
 
@@ -120,6 +232,19 @@ pub struct Holds {
     last_ticket: u64,
     woken: Vec<ClientId>,
     releases: u64,
+    /// Keys whose change others waited for who are not all served yet, and whether they are being served now.
+    served: HashMap<(u32, u64), Serving>,
+    /// Keys that have been noted and done with so far: see [`Want::Served`].
+    served_count: u64,
+}
+
+/// How far those are served who waited for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// They are, a few at a time.
+    Now,
+    /// What they need beside it is held by a task.
+    Later,
 }
 
 /// Those who hold a key: readers, or one who writes.
@@ -132,9 +257,20 @@ enum Holders {
 /// The bulk task's keys, all for the same access.
 #[derive(Debug)]
 struct Bulk {
-    db: u32,
     access: Access,
+    /// Hashes that differ between databases.
     hashes: Hashes,
+}
+
+impl Bulk {
+    /// A hash of its own for a key of each database; that of the key in the first.
+    fn hash_in(db: u32, hash: u64) -> u64 {
+        hash ^ u64::from(db).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn holds(&self, db: u32, hash: u64) -> bool {
+        self.hashes.contains(Bulk::hash_in(db, hash))
+    }
 }
 
 /// Tasks in a database.
@@ -142,6 +278,26 @@ struct Bulk {
 struct InDatabase {
     running: u32,
     writing: u32,
+    /// Those of them that hold all keys to look at.
+    reading_all: u32,
+    /// Those that hold all keys to change them: one at most.
+    writing_all: u32,
+}
+
+impl InDatabase {
+    /// Whether somebody holds all keys against this.
+    fn excludes(self, access: Access) -> bool {
+        self.writing_all > 0 || access == Access::Write && self.reading_all > 0
+    }
+
+    /// Counts a task in, or with -1 out.
+    fn count(&mut self, of: Use, by: i32) {
+        let add = |counter: &mut u32, counts: bool| *counter = counter.wrapping_add_signed(if counts { by } else { 0 });
+        add(&mut self.running, true);
+        add(&mut self.writing, of.writes);
+        add(&mut self.reading_all, of.whole == Some(Access::Read));
+        add(&mut self.writing_all, of.whole == Some(Access::Write));
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +324,7 @@ impl Holds {
     /// Whether no task runs and nobody waits, so that no request has to be looked at.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.running == 0 && self.waiting.is_empty()
+        self.running == 0 && self.waiting.is_empty() && self.served.is_empty()
     }
 
     /// Whether a request of `client` has to wait for this, which is one of the things that it wants.
@@ -226,6 +382,12 @@ impl Holds {
         self.waiting.get(&client).is_none_or(|waiting| waiting.woken)
     }
 
+    /// Whether some client may try again.
+    #[inline]
+    pub fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
     /// Clients that may try again, in the order in which they should; each is told once.
     pub fn take_woken(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.woken)
@@ -237,13 +399,48 @@ impl Holds {
     }
 
     /// Registers a task that holds no key, or all these, from now on; nothing [`blocks`](Holds::blocks) it.
-    pub fn begin(&mut self, db: usize, mut keys: Vec<(u64, Access)>) -> Held {
-        // A key that is named twice is held once, for the stronger access.
-        keys.sort_unstable_by(|one, two| two.cmp(one));
-        keys.dedup_by_key(|&mut (hash, _)| hash);
+    pub fn begin(&mut self, db: usize, keys: Vec<(u64, Access)>) -> Held {
         let db = db as u32;
-        for &(hash, access) in &keys {
-            let free = !self.is_held_against(Want::Key { db, hash, access });
+        let writes = keys.iter().any(|&(_, access)| access == Access::Write);
+        let keys = keys.into_iter().map(|(hash, access)| (db, hash, access)).collect();
+        self.enter(Held { databases: vec![(db, Use { writes, whole: None })], keys, is_bulk: false })
+    }
+
+    /// Registers the bulk task, which takes its keys as it goes; nothing [`blocks`](Holds::blocks) it.
+    pub fn begin_bulk(&mut self, db: usize, access: Access) -> Held {
+        self.become_bulk(access);
+        let writes = access == Access::Write;
+        self.enter(Held { databases: vec![(db as u32, Use { writes, whole: None })], keys: Vec::new(), is_bulk: true })
+    }
+
+    /// Registers a task that holds all that is claimed, or takes its keys as it goes if they are too many; nothing
+    /// [`blocks`](Holds::blocks) it.
+    pub fn begin_claims(&mut self, claims: Claims) -> Held {
+        let Claims { keys, databases, is_bulk } = claims;
+        if is_bulk {
+            // Whatever it does with them: who shared a key with it might find it expired, and remove it.
+            self.become_bulk(Access::Write);
+        }
+        for (&db, of) in &databases {
+            if let Some(access) = of.whole {
+                let want = if access == Access::Read { Want::AllKeys(db) } else { Want::WholeDatabase(db) };
+                assert!(!self.is_held_by_task(want), "a task begins when its databases are free");
+            }
+        }
+        let databases = databases.into_iter().map(|(db, of)| (db, Use { writes: of.writes || is_bulk, ..of }));
+        self.enter(Held { databases: databases.collect(), keys, is_bulk })
+    }
+
+    fn become_bulk(&mut self, access: Access) {
+        assert!(self.bulk.is_none(), "there is one bulk task at a time");
+        self.bulk = Some(Bulk { access, hashes: Hashes::default() });
+    }
+
+    fn enter(&mut self, mut held: Held) -> Held {
+        // A key that is named twice is held once, for the stronger access.
+        keep_strongest(&mut held.keys);
+        for &(db, hash, access) in &held.keys {
+            let free = !self.is_held_by_task(Want::Key { db, hash, access });
             assert!(free, "a task begins when its keys are free");
             let holders = self.keys.entry((db, hash)).or_insert(Holders::Readers(0));
             match (access, holders) {
@@ -251,42 +448,33 @@ impl Holds {
                 (_, holders) => *holders = Holders::Writer,
             }
         }
-        let writes = keys.iter().any(|&(_, access)| access == Access::Write);
-        self.enter(Held { db, writes, keys, is_bulk: false })
-    }
-
-    /// Registers the bulk task, which takes its keys as it goes; nothing [`blocks`](Holds::blocks) it.
-    pub fn begin_bulk(&mut self, db: usize, access: Access) -> Held {
-        assert!(self.bulk.is_none(), "there is one bulk task at a time");
-        let db = db as u32;
-        self.bulk = Some(Bulk { db, access, hashes: Hashes::default() });
-        self.enter(Held { db, writes: access == Access::Write, keys: Vec::new(), is_bulk: true })
-    }
-
-    fn enter(&mut self, held: Held) -> Held {
         self.running += 1;
-        let db = held.db as usize;
-        if db >= self.databases.len() {
-            self.databases.resize(db + 1, InDatabase::default());
+        for &(db, of) in &held.databases {
+            let db = db as usize;
+            if db >= self.databases.len() {
+                self.databases.resize(db + 1, InDatabase::default());
+            }
+            self.databases[db].count(of, 1);
         }
-        self.databases[db].running += 1;
-        self.databases[db].writing += u32::from(held.writes);
         held
     }
 
     /// The bulk task takes another key; `false` if another task holds it: then it waits, at the front of the queue if its
     /// client is still there, and tries again.
-    pub fn take_in_bulk(&mut self, client: Option<ClientId>, hash: u64) -> bool {
+    pub fn take_in_bulk(&mut self, client: Option<ClientId>, db: usize, hash: u64) -> bool {
+        let db = db as u32;
         let bulk = self.bulk.as_mut().expect("the bulk task asks");
-        let (db, access) = (bulk.db, bulk.access);
+        let access = bulk.access;
         let others = self.keys.get(&(db, hash));
-        if others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write) {
+        let excluded = others.is_some_and(|&holders| holders == Holders::Writer || access == Access::Write);
+        // What is served later may wait for this task.
+        if excluded || self.served.get(&(db, hash)) == Some(&Serving::Now) {
             if let Some(client) = client {
                 self.wait_with(FIRST, client, Want::Key { db, hash, access });
             }
             return false;
         }
-        bulk.hashes.insert(hash);
+        bulk.hashes.insert(Bulk::hash_in(db, hash));
         if let Some(client) = client
             && !self.waiting.is_empty()
         {
@@ -296,62 +484,141 @@ impl Holds {
     }
 
     /// Gives back what a task holds, at its end, and wakes those who waited for it. Returns what is to be freed in steps.
-    /// O(its keys), the bulk task's aside: O(places at which somebody waits).
+    /// O(its keys); of the bulk task, and of one that holds a whole database: O(places at which somebody waits).
     pub(crate) fn release(&mut self, held: Held) -> Option<Hashes> {
         self.releases += 1;
         self.running -= 1;
-        let database = &mut self.databases[held.db as usize];
-        database.running -= 1;
-        database.writing -= u32::from(held.writes);
-        for &(hash, _) in &held.keys {
-            let key = (held.db, hash);
-            match self.keys.get_mut(&key) {
+        for &(db, of) in &held.databases {
+            self.databases[db as usize].count(of, -1);
+        }
+        for &(db, hash, _) in &held.keys {
+            match self.keys.get_mut(&(db, hash)) {
                 Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
-                _ => drop(self.keys.remove(&key)),
+                _ => drop(self.keys.remove(&(db, hash))),
             }
-            self.wake(Place::Key(held.db, hash));
+            self.wake(Place::Key(db, hash));
         }
         let mut freed = None;
         if held.is_bulk {
             let bulk = self.bulk.take().expect("the bulk task ends");
-            let is_its =
-                |place: &&Place| matches!(place, Place::Key(db, hash) if *db == bulk.db && bulk.hashes.contains(*hash));
-            let mut its: Vec<Place> = self.queues.keys().filter(is_its).copied().collect();
-            // The earliest first, whatever the order of the table.
-            its.sort_by_key(|place| self.queues[place].front().map(|first| first.ticket));
-            its.into_iter().for_each(|place| self.wake(place));
+            self.wake_keys(|db, hash| bulk.holds(db, hash));
             self.wake(Place::Bulk);
             freed = Some(bulk.hashes);
         }
-        self.wake(Place::Database(held.db));
+        for &(db, of) in &held.databases {
+            if of.whole.is_some() {
+                self.wake_keys(|other, _| other == db);
+            }
+            self.wake(Place::Database(db));
+        }
+        self.wake(Place::Everything);
         freed
+    }
+
+    /// Wakes those who wait for the keys that are `freed`. O(places at which somebody waits)
+    fn wake_keys(&mut self, freed: impl Fn(u32, u64) -> bool) {
+        let is_freed = |place: &&Place| matches!(place, Place::Key(db, hash) if freed(*db, *hash));
+        let mut places: Vec<Place> = self.queues.keys().filter(is_freed).copied().collect();
+        // The earliest first, whatever the order of the table.
+        places.sort_by_key(|place| self.queues[place].front().map(|first| first.ticket));
+        places.into_iter().for_each(|place| self.wake(place));
     }
 
     /// Whether a running task holds a key, for whatever access.
     pub fn is_held(&self, db: usize, hash: u64) -> bool {
-        self.running > 0 && self.is_held_against(Want::Key { db: db as u32, hash, access: Access::Write })
+        self.running > 0 && self.is_held_by_task(Want::Key { db: db as u32, hash, access: Access::Write })
     }
 
-    /// Whether a running task holds what a request wants, whoever else waits for it.
+    /// Whether something of a database, or of all of them, is waited for, so that requests which may become tasks have to be told
+    /// from others.
+    pub(crate) fn is_database_wanted(&self, db: u32) -> bool {
+        self.queues.contains_key(&Place::Database(db)) || self.queues.contains_key(&Place::Everything)
+    }
+
+    /// A key is held, but not against tasks that run, until those who waited for its change are [served](Holds::end_serving).
+    pub(crate) fn begin_serving(&mut self, key: (u32, u64), serving: Serving) {
+        if self.served.insert(key, serving) == Some(Serving::Now) && serving == Serving::Later {
+            // The bulk task may have it.
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+        }
+    }
+
+    /// Whether a key is held for those who are being served: for tests.
+    #[cfg(test)]
+    pub(crate) fn is_being_served(&self, key: (u32, u64)) -> bool {
+        self.served.get(&key) == Some(&Serving::Now)
+    }
+
+    /// Those who waited for a key are served, or wait on: whoever else wants it may try.
+    pub(crate) fn end_serving(&mut self, key: (u32, u64)) {
+        if self.served.remove(&key).is_some() {
+            self.releases += 1;
+            self.wake(Place::Key(key.0, key.1));
+            self.wake(Place::Database(key.0));
+            self.wake(Place::Everything);
+        }
+    }
+
+    /// So many of the keys that were noted are done with: whoever waits for that may try.
+    pub(crate) fn note_served(&mut self, count: u64) {
+        if self.served_count != count {
+            self.served_count = count;
+            self.wake(Place::Served);
+        }
+    }
+
+    /// Whether the client waits for others to be served, and has to go on waiting.
+    pub(crate) fn waits_until_served(&mut self, client: ClientId) -> bool {
+        let Some(Waiting { place: Place::Served, .. }) = self.waiting.get(&client) else { return false };
+        let queue = &self.queues[&Place::Served];
+        let own =
+            queue.iter().find(|waiter| waiter.client == client).expect("who waits stands in the queue of its place");
+        if self.is_held_against(own.want) {
+            self.waiting.get_mut(&client).expect("just seen").woken = false;
+            return true;
+        }
+        self.stop_waiting(client);
+        false
+    }
+
+    /// Whether a running task holds what a request wants, or those who are being served do, whoever else waits for it.
     pub(crate) fn is_held_against(&self, want: Want) -> bool {
+        let is_served = match want {
+            _ if self.served.is_empty() => false,
+            Want::Key { db, hash, .. } => self.served.contains_key(&(db, hash)),
+            Want::AllKeys(db) | Want::WholeDatabase(db) => self.served.keys().any(|key| key.0 == db),
+            Want::Everything => true,
+            Want::TaskIn(..) | Want::Task | Want::Bulk | Want::Served(_) => false,
+        };
+        is_served || self.is_held_by_task(want)
+    }
+
+    /// Whether a running task holds what a request wants.
+    pub(crate) fn is_held_by_task(&self, want: Want) -> bool {
         match want {
             Want::Key { db, hash, access } => {
                 let excludes = |other: Access| access.max(other) == Access::Write;
-                let by_bulk = self
-                    .bulk
-                    .as_ref()
-                    .is_some_and(|bulk| bulk.db == db && excludes(bulk.access) && bulk.hashes.contains(hash));
+                let by_bulk = self.bulk.as_ref().is_some_and(|bulk| excludes(bulk.access) && bulk.holds(db, hash));
                 by_bulk
+                    || self.in_database(db).excludes(access)
                     || self.keys.get(&(db, hash)).is_some_and(|holders| match holders {
                         Holders::Readers(_) => excludes(Access::Read),
                         Holders::Writer => true,
                     })
             }
-            Want::AllKeys(db) => self.databases.get(db as usize).is_some_and(|database| database.writing > 0),
-            Want::WholeDatabase(db) => self.databases.get(db as usize).is_some_and(|database| database.running > 0),
-            Want::TaskIn(..) => false,
+            Want::AllKeys(db) => self.in_database(db).writing > 0,
+            Want::WholeDatabase(db) => self.in_database(db).running > 0,
+            Want::Everything => self.running > 0,
+            Want::TaskIn(db, access) => self.in_database(db).excludes(access),
+            Want::Task => false,
             Want::Bulk => self.bulk.is_some(),
+            Want::Served(count) => self.served_count < count,
         }
+    }
+
+    fn in_database(&self, db: u32) -> InDatabase {
+        self.databases.get(db as usize).copied().unwrap_or_default()
     }
 
     fn leave(&mut self, place: Place, client: ClientId) {
@@ -395,8 +662,10 @@ impl Holds {
             let first = queue.front().expect("not empty");
             assert!(self.waiting[&first.client].woken || self.is_held_against(first.want), "{first:?}");
         }
-        let running: u32 = self.databases.iter().map(|database| database.running).sum();
-        assert_eq!(running as usize, self.running);
+        for database in &self.databases {
+            assert!(database.running as usize <= self.running && database.writing <= database.running);
+            assert!(database.writing_all <= 1 && database.reading_all + database.writing_all <= database.running);
+        }
         assert!(self.running > 0 || self.keys.is_empty() && self.bulk.is_none());
     }
 }

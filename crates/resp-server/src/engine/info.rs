@@ -1,10 +1,12 @@
 //! What can be asked of the server: a row a section of INFO.
 //!
 //! A section is lines of `field:value`, with Redis's names and formats where Redis has the field, for tools parse them. A
-//! field is there if its value is true of this server; what we have no counterpart for is left out rather than invented.
+//! field is there if its value is true of this server: what Redis counts and this server never does is 0, as it is for a Redis that has not
+//! done it. Details of Redis's own making are left out rather than invented.
 
 use std::fmt::Write;
 
+use super::pubsub::Kind;
 use super::settings::print_percentage;
 use super::{Engine, REDIS_VERSION};
 use crate::text::integer::humanize;
@@ -41,6 +43,7 @@ pub const INFO: &[Section] = &[
     Section { name: "stats", title: "Stats", shown: Shown::ByDefault, write: stats },
     Section { name: "replication", title: "Replication", shown: Shown::ByDefault, write: replication },
     Section { name: "cpu", title: "CPU", shown: Shown::ByDefault, write: cpu },
+    Section { name: "modules", title: "Modules", shown: Shown::ByDefault, write: modules },
     Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: commandstats },
     Section { name: "latencystats", title: "Latencystats", shown: Shown::InAll, write: latencystats },
     Section { name: "stalls", title: "Stalls", shown: Shown::InAll, write: stalls },
@@ -98,26 +101,44 @@ fn server(engine: &Engine, lines: &mut Lines) {
     lines.field("redis_version", REDIS_VERSION);
     lines.field("server_name", "evenkeel");
     lines.field("evenkeel_version", env!("CARGO_PKG_VERSION"));
+    lines.field("redis_git_sha1", "00000000");
+    lines.field("redis_git_dirty", 0);
     lines.field("redis_mode", "standalone");
     lines.field("os", &engine.host.os);
     lines.field("arch_bits", usize::BITS);
+    lines.field("multiplexing_api", "tokio");
     lines.field("process_id", engine.host.process_id);
+    lines.field("process_supervised", "no");
     lines.field("run_id", &engine.run_id);
     lines.field("tcp_port", engine.settings.port);
     lines.field("server_time_usec", engine.now.unix_us);
     lines.field("uptime_in_seconds", uptime_seconds);
     lines.field("uptime_in_days", uptime_seconds / 86_400);
+    lines.field("hz", 10);
+    lines.field("configured_hz", 10);
+    lines.field("lru_clock", (engine.now.unix_us / 1_000_000) & 0xff_ffff);
     lines.field("executable", &engine.host.executable);
     lines.field("config_file", &engine.host.config_file);
+    lines.field("io_threads_active", 0);
+    for (number, host) in engine.settings.bind.iter().enumerate().filter(|_| engine.settings.port != 0) {
+        let host = host.trim_start_matches('-');
+        lines.field(&format!("listener{number}"), format_args!("name=tcp,bind={host},port={}", engine.settings.port));
+    }
 }
 
 fn clients(engine: &Engine, lines: &mut Lines) {
     let most = |of: fn(&super::Client) -> usize| engine.clients.iter().map(of).max().unwrap_or(0);
     lines.field("connected_clients", engine.clients.len());
+    lines.field("cluster_connections", 0);
     lines.field("maxclients", engine.settings.maxclients);
     lines.field("client_recent_max_input_buffer", most(|client| client.query_buffer_bytes));
     lines.field("client_recent_max_output_buffer", most(|client| client.reply_bytes));
-    lines.field("blocked_clients", engine.parked.len());
+    lines.field("blocked_clients", engine.parked.len() + engine.pause.postponed());
+    lines.field("tracking_clients", engine.tracking.clients());
+    lines.field("pubsub_clients", engine.pubsub.clients());
+    lines.field("watching_clients", engine.keyspace.watched.watchers());
+    lines.field("clients_in_timeout_table", engine.parked.with_deadline());
+    lines.field("total_watched_keys", engine.keyspace.watched.keys());
     lines.field("total_blocking_keys", engine.keyspace.awaited.len());
     lines.field("total_blocking_keys_on_nokey", 0);
 }
@@ -132,15 +153,53 @@ fn memory(engine: &Engine, lines: &mut Lines) {
     lines.size("used_memory_peak", peak);
     lines.field("used_memory_peak_perc", format_args!("{:.2}%", percent(used, peak)));
     lines.field("used_memory_overhead", used.saturating_sub(dataset));
+    lines.field("used_memory_startup", engine.startup_bytes);
     lines.field("used_memory_dataset", dataset);
     lines.field("used_memory_dataset_perc", format_args!("{:.2}%", percent(dataset, used)));
+    let pool = engine.keyspace.store.usage().pool;
+    lines.field("allocator_allocated", used);
+    lines.field("allocator_active", pool.held_bytes.max(used));
+    lines.field("allocator_resident", resident);
+    lines.field("allocator_muzzy", 0);
     lines.size("total_system_memory", engine.host.system_memory_bytes);
+    for name in ["used_memory_lua", "used_memory_vm_eval"] {
+        lines.field(name, 0);
+    }
+    lines.field("used_memory_lua_human", humanize(0));
+    for name in ["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries"] {
+        lines.field(name, 0);
+    }
+    lines.field("used_memory_vm_functions", 0);
+    lines.size("used_memory_vm_total", 0);
+    lines.field("used_memory_functions", 0);
+    lines.size("used_memory_scripts", 0);
     lines.size("maxmemory", engine.settings.maxmemory);
     lines.field("maxmemory_policy", engine.settings.maxmemory_policy.name());
+    let active = pool.held_bytes.max(used);
+    lines.field("allocator_frag_ratio", format_args!("{:.2}", ratio(active, used)));
+    lines.field("allocator_frag_bytes", active - used);
+    lines.field("allocator_rss_ratio", format_args!("{:.2}", ratio(resident, active)));
+    lines.field("allocator_rss_bytes", resident as i64 - active as i64);
+    lines.field("rss_overhead_ratio", format_args!("{:.2}", 1.0));
+    lines.field("rss_overhead_bytes", 0);
     lines.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(resident, used)));
     lines.field("mem_fragmentation_bytes", resident as i64 - used as i64);
-    lines.field("mem_clients_normal", engine.buffer_bytes);
+    for name in
+        ["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]
+    {
+        lines.field(name, 0);
+    }
+    lines.field("mem_clients_normal", engine.clients_bytes());
+    lines.field("mem_cluster_links", 0);
+    lines.field("mem_aof_buffer", 0);
     lines.field("mem_allocator", "chunkbuf");
+    lines.field("mem_overhead_db_hashtable_rehashing", 0);
+    lines.field("active_defrag_running", 0);
+    lines.field(
+        "lazyfree_pending_objects",
+        u8::from(engine.keyspace.store.has_garbage() || engine.keyspace.has_discarded()),
+    );
+    lines.field("lazyfreed_objects", 0);
 }
 
 /// Where the store's memory is and how compaction does.
@@ -183,11 +242,34 @@ fn chunkbuf(engine: &Engine, lines: &mut Lines) {
 fn persistence(engine: &Engine, lines: &mut Lines) {
     lines.field("loading", 0);
     lines.field("async_loading", 0);
+    for name in ["current_cow_peak", "current_cow_size", "current_cow_size_age"] {
+        lines.field(name, 0);
+    }
+    lines.field("current_fork_perc", "0.00");
+    lines.field("current_save_keys_processed", 0);
+    lines.field("current_save_keys_total", 0);
     lines.field("rdb_changes_since_last_save", engine.keyspace.stats.dirty);
     lines.field("rdb_bgsave_in_progress", 0);
-    lines.field("rdb_saves", 0);
+    // As in Redis, which takes its start for a save.
+    lines.field("rdb_last_save_time", engine.started.unix_us.div_euclid(1_000_000));
+    lines.field("rdb_last_bgsave_status", "ok");
+    lines.field("rdb_last_bgsave_time_sec", -1);
+    lines.field("rdb_current_bgsave_time_sec", -1);
+    for name in ["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"] {
+        lines.field(name, 0);
+    }
     lines.field("aof_enabled", 0);
     lines.field("aof_rewrite_in_progress", 0);
+    lines.field("aof_rewrite_scheduled", 0);
+    lines.field("aof_last_rewrite_time_sec", -1);
+    lines.field("aof_current_rewrite_time_sec", -1);
+    lines.field("aof_last_bgrewrite_status", "ok");
+    lines.field("aof_rewrites", 0);
+    lines.field("aof_rewrites_consecutive_failures", 0);
+    lines.field("aof_last_write_status", "ok");
+    for name in ["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"] {
+        lines.field(name, 0);
+    }
 }
 
 fn stats(engine: &Engine, lines: &mut Lines) {
@@ -200,25 +282,75 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("instantaneous_ops_per_sec", commands);
     lines.field("total_net_input_bytes", stats.net_input_bytes);
     lines.field("total_net_output_bytes", stats.net_output_bytes);
+    lines.field("total_net_repl_input_bytes", 0);
+    lines.field("total_net_repl_output_bytes", 0);
     lines.field("instantaneous_input_kbps", format_args!("{:.2}", kib(input)));
     lines.field("instantaneous_output_kbps", format_args!("{:.2}", kib(output)));
+    lines.field("instantaneous_input_repl_kbps", "0.00");
+    lines.field("instantaneous_output_repl_kbps", "0.00");
     lines.field("rejected_connections", stats.connections_rejected);
+    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
+        lines.field(name, 0);
+    }
     lines.field("expired_subkeys", keys.expired_subkeys);
     lines.field("expired_keys", keys.expired_keys);
+    lines.field("expired_stale_perc", "0.00");
+    lines.field("expired_time_cap_reached_count", 0);
+    lines.field("expire_cycle_cpu_milliseconds", 0);
     lines.field("evicted_keys", keys.evicted_keys);
+    lines.field("evicted_clients", stats.evicted_clients);
+    lines.field("evicted_scripts", 0);
     let [total_us, current_us] = engine.exceeded_us();
     lines.field("total_eviction_exceeded_time", total_us / 1000);
     lines.field("current_eviction_exceeded_time", current_us / 1000);
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
+    lines.field("pubsub_channels", engine.pubsub.len(Kind::Channel));
+    lines.field("pubsub_patterns", engine.pubsub.len(Kind::Pattern));
+    lines.field("pubsubshard_channels", engine.pubsub.len(Kind::Shard));
+    lines.field("latest_fork_usec", 0);
+    lines.field("total_forks", 0);
+    for name in ["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"] {
+        lines.field(name, 0);
+    }
+    for name in
+        ["active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time"]
+    {
+        lines.field(name, 0);
+    }
+    lines.field("tracking_total_keys", engine.tracking.keys());
+    lines.field("tracking_total_items", engine.tracking.items());
+    lines.field("tracking_total_prefixes", engine.tracking.prefixes());
+    lines.field("unexpected_error_replies", 0);
     lines.field("total_error_replies", stats.error_replies);
+    lines.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
+    lines.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
     lines.field("total_reads_processed", stats.reads_processed);
     lines.field("total_writes_processed", stats.writes_processed);
+    lines.field("io_threaded_reads_processed", 0);
+    lines.field("io_threaded_writes_processed", 0);
+    // A cycle of Redis's event loop is a turn of ours.
+    lines.field("eventloop_cycles", engine.ledger.turns());
+    lines.field("eventloop_duration_sum", engine.ledger.total_ns() / 1000);
+    let commands_ns: u64 = stats.commands().map(|command| command.nanoseconds).sum();
+    lines.field("eventloop_duration_cmd_sum", commands_ns / 1000);
+    lines.field("acl_access_denied_auth", stats.auth_denied);
+    for name in ["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"] {
+        lines.field(name, 0);
+    }
 }
 
-fn replication(_: &Engine, lines: &mut Lines) {
+fn replication(engine: &Engine, lines: &mut Lines) {
     lines.field("role", "master");
     lines.field("connected_slaves", 0);
+    lines.field("master_failover_state", "no-failover");
+    lines.field("master_replid", &engine.replication_id);
+    lines.field("master_replid2", "0".repeat(40));
+    lines.field("master_repl_offset", 0);
+    lines.field("second_repl_offset", -1);
+    for name in ["repl_backlog_active", "repl_backlog_size", "repl_backlog_first_byte_offset", "repl_backlog_histlen"] {
+        lines.field(name, 0);
+    }
 }
 
 fn cpu(engine: &Engine, lines: &mut Lines) {
@@ -226,7 +358,12 @@ fn cpu(engine: &Engine, lines: &mut Lines) {
     let seconds = |us: u64| us as f64 / 1e6;
     lines.field("used_cpu_sys", format_args!("{:.6}", seconds(system_us)));
     lines.field("used_cpu_user", format_args!("{:.6}", seconds(user_us)));
+    lines.field("used_cpu_sys_children", format_args!("{:.6}", 0.0));
+    lines.field("used_cpu_user_children", format_args!("{:.6}", 0.0));
 }
+
+/// There are none.
+fn modules(_: &Engine, _: &mut Lines) {}
 
 fn commandstats(engine: &Engine, lines: &mut Lines) {
     for command in engine.stats.commands() {

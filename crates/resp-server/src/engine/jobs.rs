@@ -37,19 +37,34 @@ pub const JOBS: &[Job] = &[
         step: |engine, idle| engine.keyspace.store.compact(Budget::STEP, idle),
     },
     Job { name: "timeouts", in_debt: |engine| engine.timeouts_in_debt(), step: |engine, _| engine.step_timeouts() },
+    Job { name: "pause", in_debt: |engine| engine.pause_in_debt(), step: |engine, _| engine.step_pause() },
+    Job { name: "crowd", in_debt: |engine| engine.crowd_in_debt(), step: |engine, _| engine.step_crowd() },
+    // The event loop ends their connections after each round, some at a time.
+    Job {
+        name: "killed",
+        in_debt: |engine| engine.clients.has_killed(),
+        step: |engine, _| engine.clients.has_killed(),
+    },
     Job { name: "orphans", in_debt: |engine| engine.orphans_in_debt(), step: |engine, _| engine.step_orphans() },
     Job {
         name: "garbage",
         in_debt: |engine| {
-            engine.keyspace.store.has_garbage() || engine.keyspace.has_discarded() || !engine.garbage.is_empty()
+            engine.keyspace.store.has_garbage()
+                || engine.keyspace.has_discarded()
+                || engine.keyspace.watched.has_forgotten()
+                || !engine.garbage.is_empty()
         },
         step: |engine, idle| {
             // A discarded collection leaves its map to the store: no more of those than the store keeps up with.
             let is_behind = engine.keyspace.store.has_garbage();
             let discarded = if is_behind { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
-            engine.keyspace.store.free(idle) | discarded | engine.garbage.step()
+            let forgotten = engine.keyspace.watched.forget_some();
+            engine.keyspace.store.free(idle) | discarded | forgotten | engine.garbage.step()
         },
     },
+    Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },
+    Job { name: "output-limits", in_debt: |engine| engine.output_in_debt(), step: |engine, _| engine.step_output() },
+    Job { name: "tracking", in_debt: |engine| engine.tracking_in_debt(), step: |engine, _| engine.step_tracking() },
     Job { name: "eviction", in_debt: |engine| engine.eviction_in_debt(), step: |engine, _| engine.step_eviction() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
@@ -118,14 +133,14 @@ impl Engine {
     }
 
     fn expiry_in_debt(&self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         self.expiry.unfinished || self.now.monotonic_us >= self.expiry.last_us + EXPIRY_INTERVAL_US
     }
 
     fn step_expiry(&mut self) -> bool {
-        if self.expiry.stopped {
+        if self.expiry.stopped || self.is_paused(true) || self.pubsub.is_behind() {
             return false;
         }
         let holds = &self.holds;

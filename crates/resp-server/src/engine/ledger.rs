@@ -80,6 +80,7 @@ pub struct Stall {
 pub struct Ledger {
     turns: Histogram<u64>,
     max_ns: u64,
+    total_ns: u64,
     /// The turns without the time away.
     own: Histogram<u64>,
     max_own_ns: u64,
@@ -119,6 +120,7 @@ impl Default for Ledger {
             own: turns.clone(),
             turns,
             max_ns: 0,
+            total_ns: 0,
             max_own_ns: 0,
             worst: Vec::with_capacity(WORST),
             worst_above_ns: 0,
@@ -190,6 +192,7 @@ impl Ledger {
             self.turns.saturating_record(ns);
             self.own.saturating_record(ns - away_ns);
             self.max_ns = self.max_ns.max(ns);
+            self.total_ns += ns;
             if ns - away_ns > self.worst_above_ns {
                 self.keep(ns, away_ns, unix_us);
             }
@@ -233,6 +236,29 @@ impl Ledger {
         self.turns.value_at_quantile(quantile).min(self.max_ns)
     }
 
+    /// The time that all turns took, in nanoseconds.
+    pub fn total_ns(&self) -> u64 {
+        self.total_ns
+    }
+
+    /// For each of `bounds_ns`, which ascend, how many turns took as long or less, within 1%. O(buckets of the histogram), some 20 us.
+    pub fn counts_to(&self, bounds_ns: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; bounds_ns.len()];
+        for bucket in self.turns.iter_recorded() {
+            let at =
+                bounds_ns.partition_point(|&bound| bound < self.turns.lowest_equivalent(bucket.value_iterated_to()));
+            if let Some(count) = counts.get_mut(at) {
+                *count += bucket.count_since_last_iteration();
+            }
+        }
+        let mut sum = 0;
+        counts.iter_mut().for_each(|count| {
+            sum += *count;
+            *count = sum;
+        });
+        counts
+    }
+
     /// The longest turn, in nanoseconds.
     pub fn max_ns(&self) -> u64 {
         self.max_ns
@@ -258,6 +284,7 @@ impl Ledger {
         self.turns.reset();
         self.own.reset();
         self.max_ns = 0;
+        self.total_ns = 0;
         self.max_own_ns = 0;
         self.worst.clear();
         self.worst_above_ns = 0;

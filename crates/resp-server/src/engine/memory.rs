@@ -1,7 +1,7 @@
 //! How much memory is in use, and what is done when it is more than `maxmemory`.
 //!
 //! ```text
-//!   in use = what the store holds + buffers of clients + what else is resident
+//!   in use = what the store holds + what clients take + what else is resident
 //!            |                                           |
 //!            | counted at every change                   | asked of the system a hundred times a second:
 //!            v                                           v   resident - counted - ALLOWANCE
@@ -83,7 +83,12 @@ impl Engine {
     }
 
     fn counted_bytes(&self) -> u64 {
-        self.keyspace.store.held_bytes() + self.buffer_bytes
+        self.keyspace.store.held_bytes()
+            + self.buffer_bytes
+            + self.keyspace.watched.memory_bytes()
+            + self.outbox.own_bytes() as u64
+            + self.tracking.memory_bytes()
+            + self.pubsub.memory_bytes()
     }
 
     /// Tells how many bytes of the process are resident, by which the count is set right.
@@ -91,15 +96,21 @@ impl Engine {
         self.memory.beside = bytes.saturating_sub(self.counted_bytes() + ALLOWANCE);
     }
 
+    /// Bytes in use, and those that were promised where room is made for them afterwards.
+    fn wanted_bytes(&self) -> u64 {
+        let promised = if self.keyspace.evicts { self.keyspace.store.promised_bytes() } else { 0 };
+        self.memory_used() + promised
+    }
+
     /// Whether more than `maxmemory` is in use.
     pub(crate) fn out_of_memory(&self) -> bool {
-        self.memory_used() > self.settings.memory_limit()
+        self.wanted_bytes() > self.settings.memory_limit()
     }
 
     /// Whether a write has to ask for memory, for the rest of the turn.
     pub(crate) fn is_short_of_memory(&self) -> bool {
         let limit = self.settings.memory_limit();
-        limit != u64::MAX && self.memory_used() + NEAR > limit
+        limit != u64::MAX && self.wanted_bytes() + NEAR > limit
     }
 
     /// For how many microseconds the limit was passed before, and is passed now.
@@ -166,7 +177,7 @@ impl Engine {
 
     /// What will be in use once compaction has come to its end.
     fn settled_bytes(&self) -> u64 {
-        self.memory_used().saturating_sub(self.keyspace.store.returning_bytes(UTILISATION))
+        self.wanted_bytes().saturating_sub(self.keyspace.store.returning_bytes(UTILISATION))
     }
 
     fn goal(&self) -> u64 {
@@ -176,8 +187,7 @@ impl Engine {
 
     /// Whether what is on its way back may be enough.
     fn can_come_back(&self) -> bool {
-        let returning = self.keyspace.store.returning_bytes(UTILISATION);
-        self.takes_apart() || self.memory_used() - returning.min(self.memory_used()) <= self.settings.memory_limit()
+        self.takes_apart() || self.settled_bytes() <= self.settings.memory_limit()
     }
 
     /// Whether values are being taken apart, so that it is not known how much comes back.

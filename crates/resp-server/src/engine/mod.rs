@@ -7,22 +7,32 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`settings`] | `SETTINGS`: what CONFIG knows |
+//! | [`config_file`] | what CONFIG REWRITE makes of the configuration file |
 //! | [`info`] | `INFO`: what can be asked of the server |
 //! | [`jobs`] | `JOBS`: what runs in the background |
 //! | [`client`], [`clients`] | a connected client, and the table of them |
 //! | [`stats`] | counters |
+//! | [`metrics`] | what a monitoring system is told |
 //! | [`ledger`] | how long every turn took, and what took most of the long ones |
 //! | [`latency`], [`slowlog`] | what LATENCY and SLOWLOG tell |
 //! | [`tasks`] | long commands, a slice at a time |
 //! | [`holds`] | who holds which keys, and who waits for them |
 //! | [`parked`] | requests that wait for a key |
+//! | [`pause`] | CLIENT PAUSE: who waits for its end |
+//! | [`crowd`] | how much memory clients may take together |
+//! | [`transaction`] | what clients watch and have queued |
 //! | [`outbox`] | what is written to a client by others |
+//! | [`pubsub`] | who subscribes to what, and messages under way |
+//! | [`monitors`] | clients that see all commands |
+//! | [`tracking`] | clients that keep values, and are told when these change |
 //! | [`garbage`] | what is too much to be freed at once |
 //! | [`memory`] | how much is in use, and what is done when it is short |
 //! | [`eviction`] | which keys go then |
 
 pub mod client;
 pub mod clients;
+pub mod config_file;
+pub mod crowd;
 pub mod eviction;
 pub mod garbage;
 pub mod holds;
@@ -31,21 +41,27 @@ pub mod jobs;
 pub mod latency;
 pub mod ledger;
 pub mod memory;
+pub mod metrics;
+pub mod monitors;
 pub mod outbox;
 pub mod parked;
+pub mod pause;
+pub mod pubsub;
 pub mod settings;
 pub mod slowlog;
 pub mod stats;
 pub mod tasks;
+pub mod tracking;
+pub mod transaction;
 
 use std::net::{IpAddr, SocketAddr};
 
 use chunkbuf::Store;
 
 use crate::keyspace::{Keyspace, Millis};
-use crate::proto::{CommandError, Limits};
+use crate::proto::{CommandError, Limits, Reply};
 
-pub use client::Client;
+pub use client::{Client, Replies};
 pub use clients::{Clients, Slot};
 pub use ledger::{Ledger, ThreadTime};
 pub use parked::Wait;
@@ -93,6 +109,30 @@ impl Peer {
     }
 }
 
+/// What is to become of the content of a file.
+pub type Edit = Box<dyn FnOnce(Vec<u8>) -> Vec<u8> + Send>;
+
+/// A change of a file that is under way elsewhere.
+pub struct EditUnderWay(Box<dyn FnMut() -> Option<Result<(), String>>>);
+
+impl EditUnderWay {
+    /// One whose outcome `poll` tells once there is one.
+    pub fn new(poll: impl FnMut() -> Option<Result<(), String>> + 'static) -> EditUnderWay {
+        EditUnderWay(Box::new(poll))
+    }
+
+    /// How it ended, if it has: an error is what the system says.
+    pub fn poll(&mut self) -> Option<Result<(), String>> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for EditUnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EditUnderWay")
+    }
+}
+
 /// What only the process can know. The functions ask the system and are called by INFO alone, but for the clocks.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -115,6 +155,8 @@ pub struct Host {
     /// A monotonic clock in nanoseconds, the one that [`Now::monotonic_us`] is read from. Read twice a batch to learn how long
     /// its commands took, and once for each step of a job.
     pub clock_ns: fn() -> u64,
+    /// Begins to change a file's content, to be done in one step and by others than the caller, who must not wait.
+    pub edit_file: fn(String, Edit) -> EditUnderWay,
     /// Stops the calling thread for so many microseconds: what DEBUG SLEEP is for.
     pub sleep_us: fn(u64),
     /// What the event loop's thread has done: see [`ledger`]. Read at most some thousand times a second.
@@ -134,6 +176,7 @@ impl Default for Host {
             resident_bytes: || 0,
             cpu_us: || (0, 0),
             clock_ns: || 0,
+            edit_file: |_, _| EditUnderWay::new(|| Some(Err("there are no files".to_owned()))),
             sleep_us: |_| (),
             thread_time: ThreadTime::default,
         }
@@ -154,14 +197,24 @@ pub struct Engine {
     pub ledger: Ledger,
     pub(crate) latency: latency::Monitor,
     pub(crate) slowlog: slowlog::SlowLog,
+    pub(crate) large_requests: slowlog::SlowLog,
+    pub(crate) large_replies: slowlog::SlowLog,
     /// What long commands hold, and who waits for it.
     pub holds: holds::Holds,
     /// Long commands under way.
     tasks: tasks::Tasks,
     /// Requests that wait for a key.
     pub(crate) parked: parked::Parked,
+    /// Whether clients are paused, and who waits for the end of that.
+    pub(crate) pause: pause::Pause,
     /// What is written to clients by others.
     pub outbox: outbox::Outbox,
+    /// Who subscribes to what.
+    pub(crate) pubsub: pubsub::PubSub,
+    /// Clients that see all commands.
+    pub(crate) monitors: monitors::Monitors,
+    /// Clients that keep values.
+    pub(crate) tracking: tracking::Table,
     /// What is freed in steps.
     pub(crate) garbage: garbage::Garbage,
     /// What the process knows of itself.
@@ -175,6 +228,12 @@ pub struct Engine {
     started: Now,
     /// 40 hexadecimal digits that no other run has.
     run_id: String,
+    /// 40 more, which DEBUG CHANGE-REPL-ID changes.
+    replication_id: String,
+    /// Bytes in use when it began.
+    startup_bytes: u64,
+    /// What is known of the memory that clients take.
+    crowd: crowd::Crowd,
     /// Bytes in the buffers of all clients.
     buffer_bytes: u64,
     expiry: jobs::Expiry,
@@ -192,13 +251,12 @@ impl Engine {
             memory_limit: settings.store_limit(),
             target_utilisation: settings.target_utilisation,
             hash_key: seed,
+            hash_mask: u64::MAX,
         });
         let mut random = SplitMix(seed[0] ^ seed[1].rotate_left(32));
         let databases = settings.databases as usize;
-        let mut run_id = String::new();
-        while run_id.len() < 40 {
-            run_id.push_str(&format!("{:08x}", random.next() >> 32));
-        }
+        let mut forty_digits = || -> String { (0..5).map(|_| format!("{:08x}", random.next() >> 32)).collect() };
+        let (run_id, replication_id) = (forty_digits(), forty_digits());
         let mut engine = Engine {
             keyspace: Keyspace::new(store, databases, random.next()),
             settings,
@@ -207,10 +265,17 @@ impl Engine {
             ledger: Ledger::default(),
             latency: latency::Monitor::default(),
             slowlog: slowlog::SlowLog::default(),
+            large_requests: slowlog::SlowLog::default(),
+            large_replies: slowlog::SlowLog::default(),
             holds: holds::Holds::default(),
             tasks: tasks::Tasks::default(),
             parked: parked::Parked::default(),
+            pause: pause::Pause::default(),
+            crowd: crowd::Crowd::default(),
             outbox: outbox::Outbox::default(),
+            pubsub: pubsub::PubSub::default(),
+            monitors: monitors::Monitors::default(),
+            tracking: tracking::Table::default(),
             garbage: garbage::Garbage::default(),
             host: Host::default(),
             shutdown: false,
@@ -218,6 +283,8 @@ impl Engine {
             turn_ends_ns: u64::MAX,
             started: now,
             run_id,
+            replication_id,
+            startup_bytes: 0,
             buffer_bytes: 0,
             expiry: jobs::Expiry::default(),
             memory: memory::Memory::default(),
@@ -225,6 +292,7 @@ impl Engine {
         };
         engine.apply_settings();
         engine.set_now(now);
+        engine.startup_bytes = engine.memory_used();
         engine
     }
 
@@ -305,6 +373,8 @@ impl Engine {
         self.keyspace.bulk_len_max = self.settings.proto_max_bulk_len;
         self.keyspace.blob_threshold = self.settings.blob_threshold;
         self.keyspace.limits = self.settings.limits;
+        self.keyspace.notices.set_classes(self.settings.notify_keyspace_events);
+        self.apply_crowd_limit();
         self.apply_policy();
     }
 
@@ -327,20 +397,42 @@ impl Engine {
     pub fn disconnect(&mut self, client: ClientId) {
         self.forget_task(client);
         self.forget_parked(client);
-        if let Some(client) = self.clients.get(client) {
-            self.buffer_bytes -= (client.query_buffer_bytes + client.reply_bytes) as u64;
-        }
+        let Some(slot) = self.clients.slot(client) else { return };
+        self.discard_transaction(client);
+        self.forget_pushed(client);
+        let this = self.clients.at(slot);
+        self.buffer_bytes -= (this.query_buffer_bytes + this.reply_bytes) as u64;
+        self.crowd.upload_bytes -= this.upload_bytes as u64;
         self.clients.remove(client);
+    }
+
+    /// Nobody writes to a client any more, and what was written is dropped.
+    fn forget_pushed(&mut self, client: ClientId) {
+        if self.clients.slot(client).is_some_and(|slot| self.clients.at(slot).push.is_some()) {
+            self.leave_pubsub(client);
+            self.leave_monitors(client);
+            self.leave_tracking(client);
+        }
+        self.forget_output(client);
     }
 
     /// A connected client. Panics if it is not connected.
     pub fn client(&self, client: ClientId) -> &Client {
-        self.clients.get(client).expect("commands come from connected clients")
+        self.clients.at(self.clients.slot(client).expect("commands come from connected clients"))
     }
 
     /// A connected client, to change it. Panics if it is not connected.
     pub fn client_mut(&mut self, client: ClientId) -> &mut Client {
-        self.clients.get_mut(client).expect("commands come from connected clients")
+        let slot = self.clients.slot(client).expect("commands come from connected clients");
+        self.clients.at_mut(slot)
+    }
+
+    /// A client's line in CLIENT LIST, if it is connected.
+    pub(crate) fn describe_client(&self, client: ClientId, line: &mut Vec<u8>) -> bool {
+        let Some(client) = self.clients.get(client) else { return false };
+        let outbox = self.outbox.of(client.id).map_or((0, 0), |letters| (letters.len(), letters.segments() + 1));
+        client.describe(self.now, outbox, self.watching(client), line);
+        true
     }
 
     /// What this client's requests may be at most right now.
@@ -360,8 +452,9 @@ impl Engine {
         read_bytes: usize,
         written_bytes: usize,
         query_buffer_bytes: usize,
-        reply_bytes: usize,
+        reply: &Reply,
     ) {
+        let reply_bytes = reply.own_bytes();
         self.stats.reads_processed += u64::from(read_bytes > 0);
         self.stats.writes_processed += u64::from(written_bytes > 0);
         self.stats.net_input_bytes += read_bytes as u64;
@@ -376,7 +469,27 @@ impl Engine {
         let before = (client.query_buffer_bytes + client.reply_bytes) as u64;
         client.query_buffer_bytes = query_buffer_bytes;
         client.reply_bytes = reply_bytes;
+        client.waiting_bytes = reply.len();
+        client.waiting_segments = reply.segments();
+        let over = client.push.as_ref().is_some_and(|push| push.over_until_us.is_some()).then_some(client.id);
         self.buffer_bytes = self.buffer_bytes - before + (query_buffer_bytes + reply_bytes) as u64;
+        if let Some(client) = over {
+            self.check_output(client, reply.len());
+        }
+    }
+
+    /// Counts what has come of a large value that a client is sending: memory that it takes, although it is in the store's books.
+    pub fn note_upload(&mut self, client: ClientId, bytes: usize) {
+        let client = self.client_mut(client);
+        let before = std::mem::replace(&mut client.upload_bytes, bytes);
+        self.crowd.upload_bytes = self.crowd.upload_bytes - before as u64 + bytes as u64;
+    }
+
+    /// Counts a connection that ends because its client has sent so many bytes of requests that are not carried out.
+    #[cold]
+    pub fn note_query_buffer_limit(&mut self, client: ClientId, bytes: u64) {
+        tracing::warn!("closing the connection of client {}: {bytes} bytes of requests are not carried out", client.0);
+        self.stats.query_buffer_disconnections += 1;
     }
 
     /// Takes what a connection is done with, to be freed in steps if it is large. O(1), or the cost of freeing 1 MiB.
@@ -405,9 +518,21 @@ impl Engine {
         self.clients
             .iter()
             .filter(|client| self.now.monotonic_us - client.last_interaction_us > timeout_us)
+            .filter(|client| !client.is_subscriber() && !client.is_monitor())
             .filter(|client| !client.blocked && !self.has_task(client.id) && !self.holds.is_waiting(client.id))
             .map(|client| client.id)
             .collect()
+    }
+
+    /// Bytes of memory that were in use when the server began.
+    pub(crate) fn startup_bytes(&self) -> u64 {
+        self.startup_bytes
+    }
+
+    /// Gives the server another replication id, as if its data were another's from now on.
+    pub(crate) fn change_replication_id(&mut self) {
+        let mut random = SplitMix(self.keyspace.db(0).random());
+        self.replication_id = (0..5).map(|_| format!("{:08x}", random.next() >> 32)).collect();
     }
 
     /// Clears the statistics.

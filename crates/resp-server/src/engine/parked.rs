@@ -14,15 +14,19 @@
 //!
 //! 1. At each key the clients stand in a queue by ticket, a number in order of arrival. Who is run again in vain keeps its ticket.
 //! 2. A key is in `Awaited` as often as somebody stands in its queue.
-//! 3. A key that a long command holds is not ready before it is released.
+//! 3. A key that a long command holds is not ready before it is released. Nobody is passed: where the first of a queue needs
+//!    another key that is held, those behind it wait as well.
 //! 4. A parked client has no task, waits for no hold, and is not answered; after its answer it is none of the three until its
 //!    connection has taken note.
+//! 5. Serving goes on in steps. What it has not come to is held for those who wait, and who has changed it does nothing else before
+//!    they are served.
 //!
 //! Cost: O(keys log n) to park and to go; nothing while nobody is parked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
+use super::holds::{Serving, Want};
 use super::tasks::OwnedRequest;
 use super::{ClientId, Engine};
 use crate::keyspace::{KeyPlace, ValueType};
@@ -86,12 +90,16 @@ pub struct Parked {
     deadlines: BTreeSet<(u64, ClientId)>,
     /// Clients whose connection has not taken note of their answer yet.
     answered: HashSet<ClientId>,
+    /// Beginnings of long answers that their connections have not taken yet.
+    begun: HashMap<ClientId, Reply>,
     /// Keys that were ready but held, and how many releases there had been.
     deferred: Vec<KeyPlace>,
     deferred_since: u64,
     last_ticket: u64,
     /// Those who can be served are being served.
     serving: bool,
+    /// The key at which a step has stopped, and the ticket to go on with.
+    unfinished: Option<(KeyPlace, u64)>,
 }
 
 impl Parked {
@@ -106,6 +114,11 @@ impl Parked {
         self.clients.is_empty()
     }
 
+    /// How many of them wait for a time only.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// The request of a client that is parked.
     pub(crate) fn request(&self, client: ClientId) -> &OwnedRequest {
         &self.clients[&client].request
@@ -116,21 +129,26 @@ impl Parked {
         let (&ticket, &(client, argument)) = self.queues.get(&key)?.range(ticket..).next()?;
         Some(Candidate { ticket, client, value_type: self.clients[&client].value_type, argument })
     }
-
-    /// A key is ready, but what a request needs is held: it is looked at again after the next release; there were
-    /// `releases`.
-    pub(crate) fn defer(&mut self, key: KeyPlace, releases: u64) {
-        if self.deferred.is_empty() {
-            self.deferred_since = releases;
-        }
-        if !self.deferred.contains(&key) {
-            self.deferred.push(key);
-        }
-    }
 }
 
+/// What waiting for a key takes: its place here, in its queue, and among those that are awaited, where it may be alone.
+const KEY_BYTES: usize = 512;
 /// Clients whose time is up and that a step of the job answers, some 0.5 us each.
 const TIMEOUTS_PER_STEP: usize = 128;
+
+/// The answer to a request of a command whose time is up.
+fn nothing_found(command: &str, reply: &mut Reply) {
+    match command {
+        // How many replicas have acknowledged.
+        "wait" => reply.integer(0),
+        "waitaof" => {
+            reply.array(2);
+            reply.integer(0);
+            reply.integer(0);
+        }
+        _ => reply.null_array(),
+    }
+}
 
 impl Engine {
     /// Parks a client's request, which has found nothing yet. Copies it: O(its length).
@@ -166,9 +184,13 @@ impl Engine {
         if let Some(deadline_us) = parked.deadline_us {
             self.parked.deadlines.insert((deadline_us, client));
         }
+        let bytes = parked.request.memory_bytes() + parked.keys.len() * KEY_BYTES;
         let before = self.parked.clients.insert(client, parked);
         assert!(before.is_none(), "a client has one request at a time");
-        self.client_mut(client).blocked = true;
+        self.buffer_bytes += bytes as u64;
+        let client = self.client_mut(client);
+        client.blocked = true;
+        client.parked_bytes = bytes;
     }
 
     /// Takes a request out of the queues, if the client is parked.
@@ -188,14 +210,16 @@ impl Engine {
         let now_us = self.now.monotonic_us;
         let client = self.client_mut(client);
         client.blocked = false;
+        let bytes = std::mem::take(&mut client.parked_bytes);
         client.last_interaction_us = now_us;
+        self.buffer_bytes -= bytes as u64;
         Some(parked)
     }
 
-    /// Whether the client's request is parked: its connection waits until it is woken.
+    /// Whether the client's request is parked, or [postponed](super::pause): its connection waits until it is woken.
     #[inline]
     pub fn is_parked(&self, client: ClientId) -> bool {
-        !self.parked.is_empty() && self.parked.clients.contains_key(&client)
+        (!self.parked.is_empty() && self.parked.clients.contains_key(&client)) || self.pause.is_postponed(client)
     }
 
     /// The answer to a parked request is in the outbox.
@@ -209,6 +233,20 @@ impl Engine {
         !self.parked.answered.is_empty() && self.parked.answered.remove(&client)
     }
 
+    /// A parked request has begun to be answered: its connection puts this before the rest.
+    pub(crate) fn begin_answer(&mut self, client: ClientId, beginning: Reply) {
+        self.parked.begun.insert(client, beginning);
+        self.outbox.wake(client);
+    }
+
+    /// The beginning of a long answer to a request that was parked; told once.
+    pub(crate) fn take_beginning(&mut self, client: ClientId) -> Option<Reply> {
+        if self.parked.begun.is_empty() {
+            return None;
+        }
+        self.parked.begun.remove(&client)
+    }
+
     /// Answers a parked request although no key is ready; whether the client was parked.
     pub(crate) fn unblock(&mut self, client: ClientId, how: Unblock) -> bool {
         let Some(parked) = self.unpark(client) else { return false };
@@ -217,9 +255,10 @@ impl Engine {
         cell.calls += 1;
         cell.failed_calls += u64::from(how == Unblock::Error);
         self.stats.commands_processed += 1;
-        let protocol = self.client(client).protocol;
+        let (protocol, muted) = (self.client(client).protocol, self.client(client).is_muted());
         match how {
-            Unblock::Timeout => self.outbox.write(client, protocol, Reply::null_array),
+            _ if muted => self.outbox.wake(client),
+            Unblock::Timeout => self.outbox.write(client, protocol, |reply| nothing_found(name, reply)),
             Unblock::Error => {
                 let error = CommandError::text_static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.stats.count_error(&error.text());
@@ -233,21 +272,30 @@ impl Engine {
     /// The client goes, with what it has parked and what was written to it.
     pub fn forget_parked(&mut self, client: ClientId) {
         self.unpark(client);
+        self.forget_postponed(client);
         self.parked.answered.remove(&client);
+        if let Some(beginning) = self.take_beginning(client) {
+            self.garbage.add(beginning);
+        }
         if let Some(reply) = self.outbox.take(client) {
             self.garbage.add(reply);
         }
     }
 
-    /// When the first time-out is due, on the monotonic clock. O(log n)
+    /// When the first time-out is due, or the end of a pause, on the monotonic clock. O(log n)
     #[inline]
     pub fn next_timeout_us(&self) -> Option<u64> {
+        let timeout_us = self.first_deadline_us();
+        self.pause_due_us().map_or(timeout_us, |due_us| Some(timeout_us.map_or(due_us, |us| us.min(due_us))))
+    }
+
+    fn first_deadline_us(&self) -> Option<u64> {
         self.parked.deadlines.first().map(|&(deadline_us, _)| deadline_us)
     }
 
     /// Whether some time-out is due.
     pub(super) fn timeouts_in_debt(&self) -> bool {
-        self.next_timeout_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
+        self.first_deadline_us().is_some_and(|deadline_us| deadline_us <= self.now.monotonic_us)
     }
 
     /// Answers some clients whose time is up; whether there are more.
@@ -267,6 +315,7 @@ impl Engine {
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.keyspace.awaited.has_ready()
+            || self.parked.unfinished.is_some()
             || !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases()
     }
 
@@ -275,16 +324,81 @@ impl Engine {
         !std::mem::replace(&mut self.parked.serving, true)
     }
 
-    /// The next key that is ready; `None`: there is none, and serving has ended.
-    pub(crate) fn next_ready(&mut self) -> Option<KeyPlace> {
+    /// The next key that is ready, and the ticket to go on with.
+    pub(crate) fn next_ready(&mut self) -> Option<(KeyPlace, u64)> {
         if !self.parked.deferred.is_empty() && self.parked.deferred_since != self.holds.releases() {
             for key in std::mem::take(&mut self.parked.deferred) {
-                self.keyspace.awaited.note(key);
+                if !self.keyspace.awaited.note(key) {
+                    self.holds.end_serving(key);
+                }
             }
         }
-        let next = self.keyspace.awaited.take_ready();
-        self.parked.serving = next.is_some();
-        next
+        self.parked.unfinished.take().or_else(|| Some((self.keyspace.awaited.take_ready()?, 0)))
+    }
+
+    /// Those who waited for a key that was ready are served, or wait on.
+    pub(crate) fn key_is_served(&mut self, key: KeyPlace) {
+        // Unless it has changed again meanwhile: then its turn comes once more.
+        if !self.keyspace.awaited.is_ready(key) {
+            self.holds.end_serving(key);
+        }
+    }
+
+    /// A key is ready, but what the first request needs is held: it is looked at again after the next release, and held for it until
+    /// then.
+    pub(crate) fn serve_after_release(&mut self, key: KeyPlace) {
+        self.holds.begin_serving(key, Serving::Later);
+        if self.parked.deferred.is_empty() {
+            self.parked.deferred_since = self.holds.releases();
+        }
+        if !self.parked.deferred.contains(&key) {
+            self.parked.deferred.push(key);
+        }
+    }
+
+    /// The step is over in the middle of a key's queue.
+    pub(crate) fn serve_on(&mut self, key: KeyPlace, ticket: u64) {
+        self.holds.begin_serving(key, Serving::Now);
+        self.parked.unfinished = Some((key, ticket));
+    }
+
+    /// A step of serving is over. What is left is held for those who are to be served; whether something is.
+    pub(crate) fn end_serving(&mut self) -> bool {
+        self.parked.serving = false;
+        let is_left = self.has_ready();
+        if is_left {
+            self.hold_ready();
+        }
+        let unfinished = u64::from(self.parked.unfinished.is_some());
+        self.holds.note_served(self.keyspace.awaited.taken() - unfinished);
+        is_left
+    }
+
+    /// Whether a step has left something to serve. A change that comes meanwhile is served in its turn.
+    #[inline]
+    pub(crate) fn is_serving(&self) -> bool {
+        self.parked.unfinished.is_some() || self.keyspace.awaited.has_old()
+    }
+
+    /// Whether this is a request that is being served.
+    #[inline]
+    pub(crate) fn is_nested(&self) -> bool {
+        self.parked.serving
+    }
+
+    /// Keys that have become ready and are not served at once are held for those who wait for them.
+    pub(crate) fn hold_ready(&mut self) {
+        for key in self.keyspace.awaited.take_news() {
+            self.holds.begin_serving(key, Serving::Now);
+        }
+    }
+
+    /// The client has changed what others wait for, and goes on once they are served.
+    pub(crate) fn wait_until_served(&mut self, client: ClientId) {
+        let want = Want::Served(self.keyspace.awaited.noted());
+        if !self.has_task(client) && self.holds.is_held_against(want) {
+            self.holds.wait(client, want);
+        }
     }
 
     /// Panics when the books do not agree: for tests.
@@ -303,6 +417,11 @@ impl Engine {
                 assert_eq!(parked.queues[key][&request.ticket], (id, *argument));
             }
         }
-        assert!(!parked.serving && !self.has_ready(), "nobody sleeps in front of a key that is ready");
+        assert!(!parked.serving, "serving does not stop in its middle");
+        if let Some((key, _)) = parked.unfinished {
+            assert!(self.holds.is_being_served(key));
+        } else {
+            assert!(!self.has_ready(), "nobody sleeps in front of a key that is ready");
+        }
     }
 }

@@ -4,11 +4,20 @@
 //! printed, and its bounds. All three ways go through the same rows, so a value that one accepts all accept. Nothing is
 //! accepted that would do nothing; a few rows only report a fixed truth (`appendonly no`) and refuse anything else.
 
+mod kinds;
+
+pub use kinds::{Admitted, LogLevel, Password};
+
 use super::eviction::Policy;
+use crate::keyspace::notices::Classes;
 use crate::text::glob::{self, Case};
 use crate::text::integer::{parse_i64, parse_memory};
 use crate::text::split;
 use crate::types::Limits;
+
+mod output;
+
+pub use output::{ClientClass, OutputLimit, OutputLimits};
 
 /// The values of all settings.
 #[derive(Clone, Debug)]
@@ -18,6 +27,10 @@ pub struct Settings {
     /// Addresses to listen on. `*` is every IPv4 address, `::*` every IPv6 address; a leading `-` says that it does not
     /// matter when the address is not there. None: no TCP.
     pub bind: Vec<String>,
+    /// TCP port of `/metrics`; 0: none.
+    pub metrics_port: u16,
+    /// The address that it is on.
+    pub metrics_bind: String,
     /// Path of a Unix socket; empty: none.
     pub unixsocket: String,
     /// Permissions of the Unix socket; 0: as the process's umask says.
@@ -40,6 +53,10 @@ pub struct Settings {
     pub databases: u32,
     /// The longest bulk string of a request, in bytes.
     pub proto_max_bulk_len: u64,
+    /// Bytes of requests that a client may have sent which are not carried out.
+    pub client_query_buffer_limit: u64,
+    /// Bytes of memory that all clients may take together; below 0: per cent of `maxmemory`; 0: no limit.
+    pub maxmemory_clients: i64,
     /// Bytes of memory at which writes are refused; 0: no limit.
     pub maxmemory: u64,
     /// Which keys go when memory is short.
@@ -60,10 +77,24 @@ pub struct Settings {
     pub blob_threshold: u64,
     /// When a collection is told to have its large encoding.
     pub limits: Limits,
+    /// The events of keys that are published.
+    pub notify_keyspace_events: Classes,
+    /// How much may wait for a client.
+    pub output_limits: OutputLimits,
+    /// Keys that are remembered for clients that track; 0: as many as they read.
+    pub tracking_table_max_keys: u64,
     /// Microseconds from which on a command is kept in the slow log; below 0: none is.
     pub slowlog_log_slower_than: i64,
     /// Entries of the slow log.
     pub slowlog_max_len: u64,
+    /// Bytes of a request, and of a reply, from which on the command is kept as a large one; below 0: none is.
+    pub large_request_bytes: i64,
+    /// See [`large_request_bytes`](Settings::large_request_bytes).
+    pub large_reply_bytes: i64,
+    /// Entries of the logs of large requests and large replies.
+    pub large_requests_max: u64,
+    /// See [`large_requests_max`](Settings::large_requests_max).
+    pub large_replies_max: u64,
     /// Milliseconds from which on something is a latency event; 0: nothing is.
     pub latency_monitor_threshold: u64,
     /// Whether each command has a histogram of how long its calls took.
@@ -76,79 +107,13 @@ pub struct Settings {
     pub logfile: String,
 }
 
-/// A password; it does not show in debug output.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(pub Vec<u8>);
-
-impl Password {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `given` is the password. The time depends on the length of `given` only.
-    pub fn matches(&self, given: &[u8]) -> bool {
-        let mut difference = u8::from(self.0.len() != given.len());
-        for (at, byte) in given.iter().enumerate() {
-            difference |= byte ^ self.0.get(at).unwrap_or(&0);
-        }
-        difference == 0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_empty() { "none" } else { "(hidden)" })
-    }
-}
-
-/// Who may use a command that is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admitted {
-    /// Nobody.
-    Nobody,
-    /// Everybody.
-    Everybody,
-    /// Clients on this machine.
-    Local,
-}
-
-const ADMITTED: [Admitted; 3] = [Admitted::Nobody, Admitted::Everybody, Admitted::Local];
-
-impl Admitted {
-    /// Whether a client may.
-    pub fn admits(self, client: &super::Client) -> bool {
-        match self {
-            Admitted::Nobody => false,
-            Admitted::Everybody => true,
-            Admitted::Local => client.peer.is_local(),
-        }
-    }
-}
-
-/// How much is logged: each level includes those after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// Much.
-    Verbose,
-    /// What an operator wants to know.
-    Notice,
-    /// What an operator must know.
-    Warning,
-    /// Nothing.
-    Nothing,
-}
-
-const LOG_LEVELS: [LogLevel; 5] =
-    [LogLevel::Debug, LogLevel::Verbose, LogLevel::Notice, LogLevel::Warning, LogLevel::Nothing];
-
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             port: 6379,
             bind: vec!["127.0.0.1".to_owned(), "-::1".to_owned()],
+            metrics_port: 0,
+            metrics_bind: "127.0.0.1".to_owned(),
             unixsocket: String::new(),
             unixsocketperm: 0,
             tcp_backlog: 511,
@@ -160,6 +125,8 @@ impl Default for Settings {
             requirepass: Password::default(),
             databases: 16,
             proto_max_bulk_len: 512 << 20,
+            client_query_buffer_limit: 1 << 30,
+            maxmemory_clients: 0,
             maxmemory: 0,
             maxmemory_policy: Policy::NoEviction,
             maxmemory_samples: 5,
@@ -170,8 +137,15 @@ impl Default for Settings {
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
             limits: Limits::default(),
+            notify_keyspace_events: Classes::default(),
+            output_limits: OutputLimits::default(),
+            tracking_table_max_keys: 1_000_000,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
+            large_request_bytes: 1 << 20,
+            large_reply_bytes: 1 << 20,
+            large_requests_max: 128,
+            large_replies_max: 128,
             latency_monitor_threshold: 0,
             latency_tracking: true,
             latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
@@ -185,6 +159,8 @@ impl Default for Settings {
 pub struct Setting {
     /// Its name in lower case.
     pub name: &'static str,
+    /// The setting of which it is another name.
+    pub alias_of: Option<&'static str>,
     /// When it may change.
     pub change: Change,
     /// How it is read and printed.
@@ -196,6 +172,8 @@ pub struct Setting {
 pub enum Change {
     /// Before the server starts only.
     AtStart,
+    /// Before the server starts only, where Redis changes it at any time: CONFIG SET takes the value that it has, and no other.
+    Kept,
     /// Also by CONFIG SET.
     AnyTime,
 }
@@ -218,6 +196,10 @@ pub enum Value {
     Text(fn(&Settings) -> &str, fn(&mut Settings, String)),
     /// Several words.
     Words(fn(&Settings) -> &[String], fn(&mut Settings, Vec<String>)),
+    /// Classes of events, a letter each.
+    Events(fn(&Settings) -> Classes, fn(&mut Settings, Classes)),
+    /// Words in groups of four: a class of clients, its hard and its soft limit, and seconds.
+    ByClass(fn(&Settings) -> &OutputLimits, fn(&mut Settings, OutputLimits)),
     /// Always this value; setting it to anything else is refused with this reason.
     Fixed(&'static str, &'static str),
 }
@@ -229,24 +211,30 @@ pub enum Unit {
     Plain,
     /// Bytes: `100`, `1kb` (1,024), `1k` (1,000), `2gb`.
     Memory,
+    /// Bytes, or per cent of something, which are kept below 0: `5%`.
+    MemoryOrPercent,
     /// Octal, as permissions are.
     Octal,
 }
 
-use Change::{AnyTime, AtStart};
-use Unit::{Memory, Octal, Plain};
-use Value::{Bool, Bytes, Choice, Fixed, Integer, Number, Percentages, Text, Words};
+use kinds::{ADMITTED, LOG_LEVELS};
+
+use Change::{AnyTime, AtStart, Kept};
+use Unit::{Memory, MemoryOrPercent, Octal, Plain};
+use Value::{Bool, ByClass, Bytes, Choice, Events, Fixed, Integer, Number, Percentages, Text, Words};
 
 /// Every setting.
 #[rustfmt::skip] // a table: one row a setting
 pub const SETTINGS: &[Setting] = &[
     // Where it listens, and to whom.
-    row("port", AtStart, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
-    row("bind", AtStart, Words(|s| &s.bind, |s, v| s.bind = v)),
+    row("port", Kept, Integer(Plain, 0, 65_535, |s| s.port.into(), |s, v| s.port = v as u16)),
+    row("bind", Kept, Words(|s| &s.bind, |s, v| s.bind = v)),
+    row("metrics-port", Kept, Integer(Plain, 0, 65_535, |s| s.metrics_port.into(), |s, v| s.metrics_port = v as u16)),
+    row("metrics-bind", Kept, Text(|s| &s.metrics_bind, |s, v| s.metrics_bind = v)),
     row("unixsocket", AtStart, Text(|s| &s.unixsocket, |s, v| s.unixsocket = v)),
     row("unixsocketperm", AtStart, Integer(Octal, 0, 0o777, |s| s.unixsocketperm.into(), |s, v| s.unixsocketperm = v as u32)),
     row("tcp-backlog", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_backlog.into(), |s, v| s.tcp_backlog = v as u32)),
-    row("tcp-keepalive", AtStart, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
+    row("tcp-keepalive", Kept, Integer(Plain, 0, INT_MAX, |s| s.tcp_keepalive.into(), |s, v| s.tcp_keepalive = v as u32)),
     row("timeout", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.timeout.into(), |s, v| s.timeout = v as u32)),
     row("maxclients", AnyTime, Integer(Plain, 1, u32::MAX as i128, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32)),
     row("protected-mode", AnyTime, Bool(|s| s.protected_mode, |s, v| s.protected_mode = v)),
@@ -266,6 +254,16 @@ pub const SETTINGS: &[Setting] = &[
         "proto-max-bulk-len",
         AnyTime,
         Integer(Memory, 1 << 20, i64::MAX as i128, |s| s.proto_max_bulk_len.into(), |s, v| s.proto_max_bulk_len = v as u64),
+    ),
+    row(
+        "client-query-buffer-limit",
+        AnyTime,
+        Integer(Memory, 1 << 20, I64_MAX, |s| s.client_query_buffer_limit.into(), |s, v| s.client_query_buffer_limit = v as u64),
+    ),
+    row(
+        "maxmemory-clients",
+        AnyTime,
+        Integer(MemoryOrPercent, -100, I64_MAX, |s| s.maxmemory_clients.into(), |s, v| s.maxmemory_clients = v as i64),
     ),
     row("maxmemory", AnyTime, Integer(Memory, 0, u64::MAX as i128, |s| s.maxmemory.into(), |s, v| s.maxmemory = v as u64)),
     row("maxmemory-policy", AnyTime, Choice(&Policy::NAMES, |s| s.maxmemory_policy as usize, |s, v| s.maxmemory_policy = Policy::ALL[v])),
@@ -290,8 +288,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
     ),
-    row(
+    alias(
         "hash-max-ziplist-entries",
+        "hash-max-listpack-entries",
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.hash_max_listpack_entries as i128, |s, v| s.limits.hash_max_listpack_entries = v as usize),
     ),
@@ -300,8 +299,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
     ),
-    row(
+    alias(
         "hash-max-ziplist-value",
+        "hash-max-listpack-value",
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.hash_max_listpack_value as i128, |s, v| s.limits.hash_max_listpack_value = v as usize),
     ),
@@ -325,8 +325,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
     ),
-    row(
+    alias(
         "zset-max-ziplist-entries",
+        "zset-max-listpack-entries",
         AnyTime,
         Integer(Plain, 0, I64_MAX, |s| s.limits.zset_max_listpack_entries as i128, |s, v| s.limits.zset_max_listpack_entries = v as usize),
     ),
@@ -335,8 +336,9 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
     ),
-    row(
+    alias(
         "zset-max-ziplist-value",
+        "zset-max-listpack-value",
         AnyTime,
         Integer(Memory, 0, I64_MAX, |s| s.limits.zset_max_listpack_value as i128, |s, v| s.limits.zset_max_listpack_value = v as usize),
     ),
@@ -346,14 +348,26 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
     ),
-    row(
+    alias(
         "list-max-ziplist-size",
+        "list-max-listpack-size",
         AnyTime,
         Integer(Plain, I32_MIN, I32_MAX, |s| s.limits.list_max_listpack_size.into(), |s, v| s.limits.list_max_listpack_size = v as i64),
     ),
     row("save", AnyTime, Fixed("", "persistence is not available in this version")),
     row("appendonly", AnyTime, Fixed("no", "persistence is not available in this version")),
-    row("notify-keyspace-events", AnyTime, Fixed("", "keyspace events are not available in this version")),
+    row("notify-keyspace-events", AnyTime, Events(|s| s.notify_keyspace_events, |s, v| s.notify_keyspace_events = v)),
+    row("client-output-buffer-limit", AnyTime, ByClass(|s| &s.output_limits, |s, v| s.output_limits = v)),
+    row(
+        "tracking-table-max-keys",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.tracking_table_max_keys.into(), |s, v| s.tracking_table_max_keys = v as u64),
+    ),
+    row("appendfsync", AnyTime, Fixed("everysec", "persistence is not available in this version")),
+    row("no-appendfsync-on-rewrite", AnyTime, Fixed("no", "persistence is not available in this version")),
+    row("auto-aof-rewrite-percentage", AnyTime, Fixed("100", "persistence is not available in this version")),
+    row("auto-aof-rewrite-min-size", AnyTime, Fixed("67108864", "persistence is not available in this version")),
+    row("stop-writes-on-bgsave-error", AnyTime, Fixed("no", "persistence is not available in this version: no write is stopped")),
     // What it watches.
     row(
         "slowlog-log-slower-than",
@@ -361,6 +375,38 @@ pub const SETTINGS: &[Setting] = &[
         Integer(Plain, -1, I64_MAX, |s| s.slowlog_log_slower_than.into(), |s, v| s.slowlog_log_slower_than = v as i64),
     ),
     row("slowlog-max-len", AnyTime, Integer(Plain, 0, I64_MAX, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u64)),
+    alias(
+        "commandlog-execution-slower-than",
+        "slowlog-log-slower-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.slowlog_log_slower_than.into(), |s, v| s.slowlog_log_slower_than = v as i64),
+    ),
+    alias(
+        "commandlog-slow-execution-max-len",
+        "slowlog-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u64),
+    ),
+    row(
+        "commandlog-request-larger-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.large_request_bytes.into(), |s, v| s.large_request_bytes = v as i64),
+    ),
+    row(
+        "commandlog-large-request-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.large_requests_max.into(), |s, v| s.large_requests_max = v as u64),
+    ),
+    row(
+        "commandlog-reply-larger-than",
+        AnyTime,
+        Integer(Plain, -1, I64_MAX, |s| s.large_reply_bytes.into(), |s, v| s.large_reply_bytes = v as i64),
+    ),
+    row(
+        "commandlog-large-reply-max-len",
+        AnyTime,
+        Integer(Plain, 0, I64_MAX, |s| s.large_replies_max.into(), |s, v| s.large_replies_max = v as u64),
+    ),
     row(
         "latency-monitor-threshold",
         AnyTime,
@@ -372,11 +418,34 @@ pub const SETTINGS: &[Setting] = &[
         AnyTime,
         Percentages(|s| &s.latency_tracking_info_percentiles, |s, v| s.latency_tracking_info_percentiles = v),
     ),
+    // How it frees: always in steps.
+    row("lazyfree-lazy-eviction", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-expire", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-server-del", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-user-del", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("lazyfree-lazy-user-flush", AnyTime, Fixed("yes", FREES_LAZILY)),
+    row("activerehashing", AnyTime, Fixed("yes", "the index always grows in steps")),
+    row("activedefrag", AnyTime, Fixed("no", "there is compaction instead, which is always on")),
+    // What it is not.
+    row("cluster-enabled", AtStart, Fixed("no", "cluster mode is not available in this version")),
+    alias("slaveof", "replicaof", AtStart, Fixed("", "replication is not available in this version")),
+    row("replicaof", AtStart, Fixed("", "replication is not available in this version")),
+    alias("min-slaves-to-write", "min-replicas-to-write", AnyTime, Fixed("0", "replication is not available in this version")),
+    row("min-replicas-to-write", AnyTime, Fixed("0", "replication is not available in this version")),
+    row("tls-port", AnyTime, Fixed("0", "TLS is not available in this version")),
+    row("aclfile", AtStart, Fixed("", "access control lists are not available in this version")),
+    row("enable-module-command", AtStart, Fixed("no", "modules are not available in this version")),
+    row("enable-protected-configs", AtStart, Fixed("no", "what is set at the start only cannot be set later")),
+    row("syslog-enabled", AtStart, Fixed("no", "the log goes to the standard output or to a file")),
     // How it runs.
+    row("hz", AnyTime, Fixed("10", "work in the background has no frequency of its own here: it is done as it comes up")),
+    row("dynamic-hz", AnyTime, Fixed("yes", "work in the background has no frequency of its own here: it is done as it comes up")),
+    row("io-threads", AtStart, Fixed("1", "more threads are not available in this version")),
+    row("supervised", AtStart, Fixed("no", "a supervisor is not told anything in this version")),
     row("daemonize", AtStart, Fixed("no", "running in the background is not available in this version: use a supervisor")),
     row(
         "loglevel",
-        AtStart,
+        Kept,
         Choice(
             &["debug", "verbose", "notice", "warning", "nothing"],
             |s| s.loglevel as usize,
@@ -397,10 +466,17 @@ const I64_MAX: i128 = i64::MAX as i128;
 /// Databases at most. Redis has no bound of its own; ours keeps a slip of the keyboard from taking gigabytes at start.
 const DATABASES_MAX: i128 = 65_536;
 
+const FREES_LAZILY: &str = "what is removed is always freed in steps";
+
 const WRONG_NUMBER: &str = "wrong number of arguments";
 
 const fn row(name: &'static str, change: Change, value: Value) -> Setting {
-    Setting { name, change, value }
+    Setting { name, alias_of: None, change, value }
+}
+
+/// Another name of a setting, which goes by it in files that are older.
+const fn alias(name: &'static str, alias_of: &'static str, change: Change, value: Value) -> Setting {
+    Setting { name, alias_of: Some(alias_of), change, value }
 }
 
 impl Setting {
@@ -434,6 +510,11 @@ impl Setting {
             set(settings, read_percentages(words)?);
             return Ok(());
         }
+        if let ByClass(get, set) = self.value {
+            let limits = output::read(get(settings), words)?;
+            set(settings, limits);
+            return Ok(());
+        }
         let [word] = words else {
             return Err(WRONG_NUMBER.to_owned());
         };
@@ -451,6 +532,9 @@ impl Setting {
             }
             Integer(unit, min, max, _, set) => {
                 let value = read_integer(unit, word)?;
+                if unit == MemoryOrPercent && value < min {
+                    return Err(format!("percentage argument must be less or equal to {}", -min));
+                }
                 if value < min || value > max {
                     let (min, max) = (print_integer(unit, min), print_integer(unit, max));
                     return Err(format!("argument must be between {min} and {max} inclusive"));
@@ -473,7 +557,11 @@ impl Setting {
             }
             Bytes(_, set) => set(settings, word.to_vec()),
             Text(_, set) => set(settings, utf8(word)?),
-            Words(..) | Percentages(..) | Fixed(..) => unreachable!("they return above"),
+            Events(_, set) => {
+                let refusal = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                set(settings, Classes::parse(word).ok_or(refusal)?);
+            }
+            Words(..) | Percentages(..) | ByClass(..) | Fixed(..) => unreachable!("they return above"),
         }
         Ok(())
     }
@@ -482,10 +570,7 @@ impl Setting {
     pub fn print(&self, settings: &Settings) -> Vec<u8> {
         match self.value {
             Bool(get, _) => if get(settings) { "yes" } else { "no" }.into(),
-            Integer(unit, _, _, get, _) => {
-                let printed_as = if unit == Octal { Octal } else { Plain };
-                print_integer(printed_as, get(settings)).into()
-            }
+            Integer(unit, _, _, get, _) => print_integer(unit, get(settings)).into(),
             Number(_, _, get, _) => get(settings).to_string().into(),
             Choice(names, get, _) => names[get(settings)].into(),
             Bytes(get, _) => get(settings).to_vec(),
@@ -494,6 +579,8 @@ impl Setting {
             Percentages(get, _) => {
                 get(settings).iter().map(|&value| print_percentage(value)).collect::<Vec<_>>().join(" ").into()
             }
+            Events(get, _) => get(settings).print().into(),
+            ByClass(get, _) => get(settings).print().into(),
             Fixed(value, _) => value.into(),
         }
     }
@@ -503,6 +590,14 @@ fn read_integer(unit: Unit, word: &[u8]) -> Result<i128, &'static str> {
     match unit {
         Plain => parse_i64(word).map(i128::from).ok_or("argument couldn't be parsed into an integer"),
         Memory => parse_memory(word).map(i128::from).ok_or("argument must be a memory value"),
+        MemoryOrPercent => {
+            let percent = word.strip_suffix(b"%").and_then(parse_i64).filter(|&percent| percent >= 0);
+            let bytes = || parse_memory(word).map(i128::from);
+            percent
+                .map(|percent| -i128::from(percent))
+                .or_else(bytes)
+                .ok_or("argument must be a memory or percent value")
+        }
         Octal => std::str::from_utf8(word)
             .ok()
             .and_then(|text| u32::from_str_radix(text, 8).ok())
@@ -536,6 +631,8 @@ fn read_percentages<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<f64>, String> {
 fn print_integer(unit: Unit, value: i128) -> String {
     match unit {
         Plain | Memory => value.to_string(),
+        MemoryOrPercent if value < 0 => format!("{}%", -value),
+        MemoryOrPercent => value.to_string(),
         Octal => format!("{value:o}"),
     }
 }
@@ -579,6 +676,12 @@ impl Settings {
         slowlog.min(monitor)
     }
 
+    /// Bytes of a request or a reply from which on it may be a large one.
+    pub fn large_bytes(&self) -> usize {
+        let bytes = |setting: i64| usize::try_from(setting).unwrap_or(usize::MAX);
+        bytes(self.large_request_bytes).min(bytes(self.large_reply_bytes)).max(1)
+    }
+
     /// Bytes that the store never holds more than: a little above `maxmemory`, as commands that Redis does not refuse there
     /// (EXPIRE, RENAME) may have to write an entry anew, and the last part below a limit is compaction's.
     pub fn store_limit(&self) -> u64 {
@@ -618,9 +721,13 @@ pub fn set_all(settings: &Settings, pairs: &[(&[u8], &[u8])]) -> Result<Settings
     for (at, (setting, &(_, value))) in rows.iter().zip(pairs).enumerate() {
         let words: Vec<&[u8]> = match setting.value {
             Words(..) | Percentages(..) => value.split(|&byte| byte == b' ').collect(),
+            ByClass(..) => value.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect(),
             _ => vec![value],
         };
         setting.set(&mut changed, &words).map_err(|reason| SetError::Failed(at, reason))?;
+        if setting.change == Kept && setting.print(&changed) != setting.print(settings) {
+            return Err(SetError::Failed(at, "it can only be changed at the start in this version".to_owned()));
+        }
     }
     Ok(changed)
 }
@@ -707,7 +814,7 @@ mod tests {
             let mut copy = defaults.clone();
             let printed = setting.print(&defaults);
             let words: Vec<&[u8]> = match setting.value {
-                Words(..) | Percentages(..) => printed.split(|&byte| byte == b' ').collect(),
+                Words(..) | Percentages(..) | ByClass(..) => printed.split(|&byte| byte == b' ').collect(),
                 _ => vec![&printed],
             };
             setting.set(&mut copy, &words).unwrap();

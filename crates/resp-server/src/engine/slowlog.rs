@@ -1,4 +1,5 @@
-//! The slow log: commands that took longer than `slowlog-log-slower-than`, the latest first.
+//! The slow log: commands that took longer than `slowlog-log-slower-than`, the latest first. The logs of commands whose request or reply
+//! was large are of the same kind, with bytes in place of microseconds.
 //!
 //! Bounded: at most `slowlog-max-len` entries, each of at most [`ARGS_MAX`] arguments of at most [`ARG_BYTES_MAX`] bytes and
 //! a remark about the rest. Passwords are not kept. Which commands are timed one by one, and which in runs, is dispatch's
@@ -14,7 +15,7 @@ pub const ARGS_MAX: usize = 32;
 pub const ARG_BYTES_MAX: usize = 128;
 const _: () = assert!(ARG_BYTES_MAX <= ARG_HEAD, "so much is remembered of a large argument");
 /// What stands for a password.
-const HIDDEN: &[u8] = b"(redacted)";
+pub(super) const HIDDEN: &[u8] = b"(redacted)";
 
 /// A slow command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Entry {
     pub id: u64,
     /// When it ran, in seconds since the Unix epoch.
     pub unix_seconds: i64,
-    /// How long it took, in microseconds.
+    /// How long it took, in microseconds; or the bytes of what was large.
     pub us: u64,
     /// Its arguments, its name first, shortened.
     pub args: Vec<Vec<u8>>,
@@ -84,7 +85,7 @@ pub fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
 
 /// Whether an argument is a password, or a name that goes with one: all of AUTH, those behind HELLO's AUTH, and the value of
 /// CONFIG SET requirepass.
-fn is_secret(args: &Args<'_>, at: usize) -> bool {
+pub(super) fn is_secret(args: &Args<'_>, at: usize) -> bool {
     if args.is(0, "auth") {
         return at > 0;
     }

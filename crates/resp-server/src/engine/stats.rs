@@ -13,6 +13,12 @@ pub struct Stats {
     pub connections_received: u64,
     /// Connections that were refused because there were `maxclients` already.
     pub connections_rejected: u64,
+    /// Passwords that were wrong.
+    pub auth_denied: u64,
+    /// Clients that were closed because all together took too much memory.
+    pub evicted_clients: u64,
+    /// Clients that were closed because they sent too long a request.
+    pub query_buffer_disconnections: u64,
     /// Commands that were carried out, those that answered with an error included.
     pub commands_processed: u64,
     /// Error replies.
@@ -25,6 +31,8 @@ pub struct Stats {
     pub net_input_bytes: u64,
     /// Bytes written to clients.
     pub net_output_bytes: u64,
+    /// Clients that were closed because too much waited for them.
+    pub output_limit_disconnections: u64,
     /// The most memory that was in use at a sample.
     pub memory_peak_bytes: u64,
     /// By command number.

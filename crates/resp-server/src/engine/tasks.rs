@@ -15,8 +15,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
 
-use super::holds::{Access, Held};
-use super::{ClientId, Engine};
+use super::holds::{Access, Claims, Held};
+use super::{Client, ClientId, Engine};
 use crate::keyspace::{Db, Millis};
 use crate::proto::{Args, Batch, CommandError, Reply, Span};
 
@@ -36,6 +36,22 @@ pub trait Sliced: Debug {
     /// The command's; it has ended then.
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError>;
 
+    /// What it holds, for one that is [`Holding::Claims`]. Asked once, as it begins.
+    fn claims(&mut self) -> Claims {
+        Claims::default()
+    }
+
+    /// Whether it needs its client's state, also when the client has gone.
+    fn needs_client(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory that it may still take for what it changes where others would see it. It has asked for room before the
+    /// first change, and no other writer gets what is left of that between its slices.
+    fn room(&self) -> u64 {
+        0
+    }
+
     /// Called once when it has ended, done or not, for what it has registered elsewhere or must not free at once.
     fn end(&mut self, engine: &mut Engine) {
         let _ = engine;
@@ -54,6 +70,9 @@ pub enum Holding {
     /// Those that it takes with [`Slice::take`], all for this access. Only for requests of more keys than that: they wait
     /// until they are the one such task.
     AsItGoes(Access),
+    /// What it [claims](Sliced::claims): keys of several databases, and whole databases. If the keys are too many it takes them with
+    /// [`Slice::take`].
+    Claims,
 }
 
 /// How far a slice came.
@@ -63,6 +82,8 @@ pub enum Progress {
     More,
     /// The reply is whole.
     Done,
+    /// The reply is whole, and the connection closes once it is sent.
+    Close,
     /// Another task holds the key that it needs next; [`Slice::take`] said so.
     Waits,
 }
@@ -79,6 +100,31 @@ pub struct Slice<'a> {
     pub reply: &'a mut Reply,
     /// Who asked; `None`: it has gone.
     client: Option<ClientId>,
+    /// Whether the task is part of another one.
+    part: Part,
+    /// It only reads.
+    reads: bool,
+    /// Others may look at the keys that it takes, and find that one has expired.
+    shares: bool,
+}
+
+/// Whether a task is part of another one, and what that holds for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It is not.
+    Whole,
+    /// That holds all that it needs.
+    HasAll,
+    /// That takes its keys as it goes.
+    TakesKeys,
+}
+
+impl<'a> Slice<'a> {
+    /// What is like a slice, but of no task yet: the beginning of one.
+    pub fn of_client(engine: &'a mut Engine, client: ClientId, args: &'a Args<'a>, reply: &'a mut Reply) -> Slice<'a> {
+        let db = engine.client(client).db;
+        Slice { engine, db, args, reply, client: Some(client), part: Part::Whole, reads: false, shares: false }
+    }
 }
 
 impl Slice<'_> {
@@ -91,7 +137,35 @@ impl Slice<'_> {
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
         let hash = self.engine.keyspace.store.key(key).hash();
-        self.engine.holds.take_in_bulk(self.client, hash)
+        let is_taken = self.take_in(self.db, hash);
+        if let Some(client) = self.client.filter(|_| is_taken && self.reads) {
+            self.engine.remember_as_it_goes(client, key);
+        }
+        is_taken
+    }
+
+    /// [`take`](Slice::take) of a key of another database, by its hash.
+    pub fn take_in(&mut self, db: usize, hash: u64) -> bool {
+        if self.part == Part::HasAll {
+            return true;
+        }
+        let is_taken = self.engine.holds.take_in_bulk(self.client, db, hash);
+        if is_taken && self.shares {
+            self.engine.keyspace.keep_in_bulk(db, hash);
+        }
+        is_taken
+    }
+
+    /// Whether another task holds a key.
+    pub fn is_held(&self, db: usize, hash: u64) -> bool {
+        self.part == Part::Whole && self.engine.holds.is_held(db, hash)
+    }
+
+    /// A slice of a task that is part of this one, and began in database `db` with the request `args`. With `takes_keys` this one
+    /// is bulk; otherwise it holds all that the other needs. `reads` says that the other only reads.
+    pub fn of_part<'b>(&'b mut self, db: usize, args: &'b Args<'b>, takes_keys: bool, reads: bool) -> Slice<'b> {
+        let part = if takes_keys { Part::TakesKeys } else { Part::HasAll };
+        Slice { engine: self.engine, db, args, reply: self.reply, client: self.client, part, reads, shares: false }
     }
 }
 
@@ -106,8 +180,14 @@ struct Task {
     writes: bool,
     /// When it began, for one that holds: it looks at its keys as of then, so that they do not expire under it.
     as_of: Option<Millis>,
-    /// The keys that are kept for it: who shares one and finds it expired does not remove it.
-    kept: Vec<u64>,
+    /// Bytes of reply that it has written.
+    reply_bytes: usize,
+    /// The keys that are kept for it, by database and hash: who shares one and finds it expired does not remove it.
+    kept: Vec<(usize, u64)>,
+    /// The databases that are kept for it.
+    kept_whole: Vec<usize>,
+    /// What the store keeps free for it between its slices.
+    promised: u64,
 }
 
 /// A request that is its own owner.
@@ -134,6 +214,11 @@ impl OwnedRequest {
         OwnedRequest { bytes, batch, index: 0 }
     }
 
+    /// Bytes of memory that it takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.batch.memory_bytes()
+    }
+
     /// Its arguments.
     pub fn args(&self) -> Args<'_> {
         self.batch.args(self.index, &self.bytes)
@@ -146,6 +231,8 @@ struct Orphan {
     request: OwnedRequest,
     /// It has waited for a key since there were so many releases.
     waits_since: Option<u64>,
+    /// What its client was, if it needs that: among the clients while it has a slice.
+    client: Option<Box<Client>>,
 }
 
 /// All tasks that run.
@@ -153,6 +240,8 @@ struct Orphan {
 pub struct Tasks {
     of_clients: HashMap<ClientId, Task>,
     orphans: VecDeque<Orphan>,
+    /// What the client's task that had a slice last has written of its reply.
+    last_reply_bytes: usize,
 }
 
 impl Engine {
@@ -162,30 +251,43 @@ impl Engine {
         !self.tasks.of_clients.is_empty() && self.tasks.of_clients.contains_key(&client)
     }
 
+    /// Bytes that the task which had a slice last has written of its reply.
+    pub(crate) fn task_reply_bytes(&self) -> usize {
+        self.tasks.last_reply_bytes
+    }
+
     /// Registers a task of a client in the database that it has selected. `keys` are those of its request, with what is done
     /// with them, for a task that is [`Holding::Keys`]. `writes` says that it goes on without the client.
     pub fn begin_task(
         &mut self,
         client: ClientId,
-        sliced: Box<dyn Sliced>,
+        mut sliced: Box<dyn Sliced>,
         writes: bool,
         keys: impl FnOnce(&Engine) -> Vec<(u64, Access)>,
     ) {
         let db = self.client(client).db;
-        let mut kept = Vec::new();
+        let (mut kept, mut kept_whole) = (Vec::new(), Vec::new());
         let as_of = (sliced.holding() != Holding::Nothing).then(|| self.keyspace.now());
         let held = match sliced.holding() {
             Holding::Nothing => None,
             Holding::Database => Some(self.holds.begin(db, Vec::new())),
             Holding::Keys => {
                 let keys = keys(self);
-                kept.extend(keys.iter().map(|&(hash, _)| hash));
-                kept.iter().for_each(|&hash| self.keyspace.keep(db, hash));
+                kept.extend(keys.iter().map(|&(hash, _)| (db, hash)));
                 Some(self.holds.begin(db, keys))
+            }
+            Holding::Claims => {
+                let claims = sliced.claims();
+                kept.extend(claims.named_keys());
+                kept_whole.extend(claims.whole_databases());
+                Some(self.holds.begin_claims(claims))
             }
             Holding::AsItGoes(access) => Some(self.holds.begin_bulk(db, access)),
         };
-        let before = self.tasks.of_clients.insert(client, Task { sliced, db, held, writes, as_of, kept });
+        kept.iter().for_each(|&(db, hash)| self.keyspace.keep(db, hash));
+        kept_whole.iter().for_each(|&db| self.keyspace.keep_all(db));
+        let task = Task { sliced, db, held, writes, as_of, kept, kept_whole, promised: 0, reply_bytes: 0 };
+        let before = self.tasks.of_clients.insert(client, task);
         assert!(before.is_none(), "a client has one command at a time");
     }
 
@@ -200,10 +302,13 @@ impl Engine {
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
         let mut task = self.tasks.of_clients.remove(&client).expect("the client has a task");
+        let replied = reply.len();
         let outcome = self.slice(&mut task, Some(client), args, reply);
+        task.reply_bytes += reply.len().saturating_sub(replied);
+        self.tasks.last_reply_bytes = task.reply_bytes;
         match outcome {
             Ok(Progress::More | Progress::Waits) => drop(self.tasks.of_clients.insert(client, task)),
-            Ok(Progress::Done) | Err(_) => self.end_task(task),
+            Ok(Progress::Done | Progress::Close) | Err(_) => self.end_task(task),
         }
         outcome
     }
@@ -215,19 +320,31 @@ impl Engine {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Result<Progress, CommandError> {
-        self.keyspace.look_as_of(task.as_of);
-        let outcome = task.sliced.step(&mut Slice { engine: self, db: task.db, args, reply, client });
-        self.keyspace.look_as_of(None);
+        self.keyspace.store.redeem(std::mem::take(&mut task.promised));
+        let as_of = self.keyspace.look_as_of(task.as_of);
+        let shares = task.sliced.holding() == Holding::AsItGoes(Access::Read);
+        let (part, reads) = (Part::Whole, !task.writes);
+        let mut slice = Slice { engine: self, db: task.db, args, reply, client, part, reads, shares };
+        let outcome = task.sliced.step(&mut slice);
+        self.keyspace.look_as_of(as_of);
+        self.keyspace.store.end_grant();
+        let room = task.sliced.room();
+        if room > 0 && matches!(outcome, Ok(Progress::More | Progress::Waits)) {
+            task.promised = self.keyspace.store.promise(room);
+        }
         outcome
     }
 
     fn end_task(&mut self, mut task: Task) {
+        self.keyspace.store.take_back(task.promised);
         task.sliced.end(self);
-        task.kept.iter().for_each(|&hash| self.keyspace.let_go_of(task.db, hash));
+        task.kept.iter().for_each(|&(db, hash)| self.keyspace.let_go_of(db, hash));
+        task.kept_whole.iter().for_each(|&db| self.keyspace.let_all_go(db));
         if let Some(held) = task.held
             && let Some(hashes) = self.holds.release(held)
         {
             self.garbage.add(hashes);
+            self.garbage.add(self.keyspace.let_go_of_bulk());
         }
     }
 
@@ -236,7 +353,8 @@ impl Engine {
     pub fn leave_task(&mut self, client: ClientId, request: OwnedRequest) {
         match self.tasks.of_clients.remove(&client) {
             Some(task) if task.writes => {
-                self.tasks.orphans.push_back(Orphan { task, request, waits_since: None });
+                let client = task.sliced.needs_client().then(|| Box::new(self.client_mut(client).take_over()));
+                self.tasks.orphans.push_back(Orphan { task, request, waits_since: None, client });
             }
             Some(task) => self.end_task(task),
             None => {}
@@ -262,16 +380,25 @@ impl Engine {
             return false;
         };
         let releases = self.holds.releases();
+        let id = orphan.client.take().map(|client| self.clients.put(*client));
         let OwnedRequest { bytes, batch, index } = &orphan.request;
-        // Nobody reads it: what a task that writes answers is short.
+        // Nobody reads it: what a slice of a task that writes answers is short.
         let outcome = self.slice(&mut orphan.task, None, &batch.args(*index, bytes), &mut Reply::new());
         match outcome {
             Ok(progress @ (Progress::More | Progress::Waits)) => {
                 orphan.waits_since = (progress == Progress::Waits).then_some(releases);
+                if let Some(id) = id {
+                    // It is not among the clients before its next slice.
+                    self.forget_pushed(id);
+                }
+                orphan.client = id.and_then(|id| self.clients.remove(id)).map(Box::new);
                 self.tasks.orphans.push_back(orphan);
             }
-            Ok(Progress::Done) | Err(_) => {
+            Ok(Progress::Done | Progress::Close) | Err(_) => {
                 self.end_task(orphan.task);
+                if let Some(id) = id {
+                    self.disconnect(id);
+                }
                 let OwnedRequest { bytes, mut batch, .. } = orphan.request;
                 self.garbage.add(bytes);
                 if let Some(spans) = batch.take_excess() {

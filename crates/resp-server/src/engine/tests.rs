@@ -55,7 +55,7 @@ fn silent_clients_are_found_when_there_is_a_timeout() {
     let silent = engine.connect(peer("127.0.0.1:1")).unwrap();
     let busy = engine.connect(peer("127.0.0.1:2")).unwrap();
     engine.set_now(at(8));
-    engine.note_io(busy, 10, 0, 0, 0);
+    engine.note_io(busy, 10, 0, 0, &Reply::new());
     engine.set_now(at(10));
     assert_eq!(engine.idle_clients(), []);
     engine.set_now(at(11));
@@ -67,9 +67,11 @@ fn the_buffers_of_clients_are_memory_in_use_until_they_go() {
     let mut engine = engine(&[]);
     let before = engine.memory_used();
     let client = engine.connect(peer("127.0.0.1:1")).unwrap();
-    engine.note_io(client, 100, 50, 1000, 200);
+    let mut reply = Reply::new();
+    reply.raw(&[0; 200]);
+    engine.note_io(client, 100, 50, 1000, &reply);
     assert_eq!(engine.memory_used(), before + 1200);
-    engine.note_io(client, 0, 0, 10, 0);
+    engine.note_io(client, 0, 0, 10, &Reply::new());
     assert_eq!(engine.memory_used(), before + 10);
     engine.disconnect(client);
     assert_eq!(engine.memory_used(), before);

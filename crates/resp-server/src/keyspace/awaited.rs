@@ -15,6 +15,10 @@ pub type KeyPlace = (u32, u64);
 pub struct Awaited {
     keys: HashMap<KeyPlace, Noted>,
     ready: VecDeque<KeyPlace>,
+    /// Keys that were taken from `ready` so far.
+    taken: u64,
+    /// Keys that had been noted when that was last asked for.
+    seen: u64,
 }
 
 /// How often a key was entered, and whether it stands among those that are ready.
@@ -50,14 +54,28 @@ impl Awaited {
         }
     }
 
-    /// A key has changed, or is to be looked at again.
-    pub fn note(&mut self, key: KeyPlace) {
-        if let Some(noted) = self.keys.get_mut(&key)
-            && !noted.is_ready
-        {
-            noted.is_ready = true;
+    /// A key has changed, or is to be looked at again; whether somebody waits for it.
+    pub fn note(&mut self, key: KeyPlace) -> bool {
+        let Some(noted) = self.keys.get_mut(&key) else { return false };
+        if !std::mem::replace(&mut noted.is_ready, true) {
             self.ready.push_back(key);
         }
+        true
+    }
+
+    /// All keys of some databases have changed. O(keys that are waited for)
+    pub(super) fn note_databases(&mut self, databases: [u32; 2]) {
+        let mut keys: Vec<KeyPlace> = self.keys.keys().filter(|key| databases.contains(&key.0)).copied().collect();
+        // In an order of their own, whatever that of the table.
+        keys.sort_unstable();
+        for key in keys {
+            self.note(key);
+        }
+    }
+
+    /// Whether a key is among those that have changed and were not taken.
+    pub fn is_ready(&self, key: KeyPlace) -> bool {
+        self.keys.get(&key).is_some_and(|noted| noted.is_ready)
     }
 
     /// Whether some key has changed.
@@ -66,15 +84,42 @@ impl Awaited {
         !self.ready.is_empty()
     }
 
-    /// The key that changed first, which is noted no longer.
+    /// Whether some key has changed since [`take_news`](Awaited::take_news).
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.ready.is_empty() && self.noted() != self.seen
+    }
+
+    /// The keys that have changed since the last call and were not taken, the last one first.
+    pub fn take_news(&mut self) -> impl Iterator<Item = KeyPlace> + '_ {
+        let news = (self.noted() - self.seen) as usize;
+        self.seen = self.noted();
+        self.ready.iter().rev().take(news).copied()
+    }
+
+    /// How many times a key has become ready so far. O(1)
+    pub fn noted(&self) -> u64 {
+        self.taken + self.ready.len() as u64
+    }
+
+    /// Whether some of the keys that [`take_news`](Awaited::take_news) told were not taken.
+    pub fn has_old(&self) -> bool {
+        self.seen > self.taken
+    }
+
+    /// How many of these were taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The key that changed first, which is noted no longer. Those who waited for it may have gone.
     pub fn take_ready(&mut self) -> Option<KeyPlace> {
-        loop {
-            let key = self.ready.pop_front()?;
-            if let Some(noted) = self.keys.get_mut(&key) {
-                noted.is_ready = false;
-                return Some(key);
-            }
+        let key = self.ready.pop_front()?;
+        self.taken += 1;
+        if let Some(noted) = self.keys.get_mut(&key) {
+            noted.is_ready = false;
         }
+        Some(key)
     }
 }
 
@@ -101,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_waits_for_any_more_is_not_ready() {
+    fn a_key_that_changes_when_nobody_waits_for_it_any_more_is_not_noted() {
         let mut awaited = Awaited::default();
         awaited.enter((0, 7));
         awaited.enter((0, 7));
@@ -110,6 +155,26 @@ mod tests {
         assert_eq!(awaited.len(), 1);
         awaited.leave((0, 7));
         assert!(awaited.is_empty());
-        assert_eq!(awaited.take_ready(), None);
+        assert_eq!(awaited.take_ready(), Some((0, 7)), "it was noted before");
+        assert!(!awaited.note((0, 7)) && !awaited.has_ready());
+    }
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let mut awaited = Awaited::default();
+        (0..4).for_each(|hash| awaited.enter((0, hash)));
+        awaited.note((0, 0));
+        assert_eq!(awaited.take_ready(), Some((0, 0)));
+        assert!(!awaited.has_news() && !awaited.has_old());
+        awaited.note((0, 1));
+        awaited.note((0, 2));
+        assert!(awaited.has_news() && !awaited.has_old());
+        assert_eq!(awaited.take_news().collect::<Vec<_>>(), [(0, 2), (0, 1)]);
+        assert!(!awaited.has_news() && awaited.has_old());
+        awaited.note((0, 3));
+        awaited.note((0, 2));
+        assert_eq!(awaited.take_ready(), Some((0, 1)));
+        assert_eq!(awaited.take_news().collect::<Vec<_>>(), [(0, 3)]);
+        assert_eq!((awaited.noted(), awaited.taken()), (4, 2));
     }
 }

@@ -29,29 +29,9 @@ pub(super) type Table = Arena<Option<Box<Collection>>>;
 /// Large collections that are done with.
 #[derive(Default)]
 pub(super) struct Discarded {
-    /// Each with how many were discarded before it.
-    single: VecDeque<(u64, Box<Collection>)>,
+    single: VecDeque<Box<Collection>>,
     /// Of databases that were cleared.
     tables: Vec<Table>,
-    /// How many single ones there were so far.
-    count: u64,
-    /// `count` when each reader that has not ended began; few.
-    readers: Vec<u64>,
-}
-
-/// A long command that reads large collections in slices: what is discarded while it runs is freed after it. It holds its keys, but
-/// who shares them may find that one has expired, and remove it.
-#[derive(Debug)]
-#[must_use = "a reader that was begun must be ended"]
-pub struct Reader(u64);
-
-/// A [`Reader`] of one large collection.
-#[derive(Debug)]
-pub struct ReaderOfOne {
-    /// To be ended.
-    pub reader: Reader,
-    /// Where the collection is: it stays there for as long as it lives.
-    address: usize,
 }
 
 /// A collection where it lies.
@@ -152,31 +132,6 @@ impl Db<'_> {
         outcome
     }
 
-    /// [`begin_reading`](Db::begin_reading) for one large collection, which was found.
-    ///
-    /// # Panics
-    /// When there is none, or a packed one.
-    pub fn begin_reading_one(&mut self, found: &Found<'_>) -> ReaderOfOne {
-        let address = std::ptr::from_ref(self.large(found.collection().expect("a large collection was found"))).addr();
-        ReaderOfOne { reader: self.begin_reading(), address }
-    }
-
-    /// What a reader that holds the key reads: the collection at the key, or the same one apart from it if the key has expired
-    /// and was removed. O(1), or O(discarded collections).
-    pub fn read_on(&self, key: &[u8], reader: &ReaderOfOne) -> &Collection {
-        if let Some(id) = self.find_held(key).collection() {
-            return self.large(id);
-        }
-        let mut discarded = self.keyspace.discarded.single.iter().rev().map(|(_, collection)| &**collection);
-        let same = discarded.find(|&collection| std::ptr::from_ref(collection).addr() == reader.address);
-        same.expect("what is discarded is not freed while it is read")
-    }
-
-    /// [`Keyspace::begin_reading`].
-    pub fn begin_reading(&mut self) -> Reader {
-        self.keyspace.begin_reading()
-    }
-
     /// The large collection that was found, and the store, to change it; `None` if there is none, or a packed one. What was found
     /// stays good.
     pub fn large_mut(&mut self, found: &Found<'_>) -> Option<(&mut Collection, &mut Store)> {
@@ -236,54 +191,30 @@ impl Db<'_> {
 impl Keyspace {
     /// Gives up a large collection that no key has. O(1), it is freed by steps.
     pub fn discard(&mut self, collection: Box<Collection>) {
-        self.discarded.single.push_back((self.discarded.count, collection));
-        self.discarded.count += 1;
-    }
-
-    /// Lets all collections that there are now be read until [`end_reading`](Keyspace::end_reading), also those whose keys go.
-    pub fn begin_reading(&mut self) -> Reader {
-        self.discarded.readers.push(self.discarded.count);
-        Reader(self.discarded.count)
-    }
-
-    /// The reader has ended.
-    pub fn end_reading(&mut self, Reader(began): Reader) {
-        let readers = &mut self.discarded.readers;
-        let at = readers.iter().position(|&other| other == began).expect("a reader is ended once");
-        readers.swap_remove(at);
+        self.discarded.single.push_back(collection);
     }
 
     /// Whether there are collections to free.
     pub fn has_discarded(&self) -> bool {
-        let Discarded { single, tables, readers, .. } = &self.discarded;
-        match single.front() {
-            Some((number, _)) => readers.iter().all(|began| number < began),
-            None => !tables.is_empty(),
-        }
+        let Discarded { single, tables } = &self.discarded;
+        !single.is_empty() || !tables.is_empty()
     }
 
     /// Frees a bounded part of what was discarded; whether there is more.
     pub fn free_discarded(&mut self) -> bool {
         /// Small ones that a step frees.
         const AT_ONCE: usize = 8;
-        let Discarded { single, tables, count, readers } = &mut self.discarded;
+        let Discarded { single, tables } = &mut self.discarded;
         for _ in 0..AT_ONCE {
             if single.is_empty()
                 && let Some(table) = tables.last_mut()
             {
                 match table.pop() {
-                    // Nobody reads them: who clears a database waits for all long commands there.
-                    Some(collection) => {
-                        single.extend(collection.map(|collection| (0, collection)));
-                        *count = (*count).max(1);
-                    }
+                    Some(collection) => single.extend(collection),
                     None => drop(tables.pop()),
                 }
             }
-            let Some((number, first)) = single.front_mut() else { break };
-            if readers.iter().any(|began| *number >= *began) {
-                break;
-            }
+            let Some(first) = single.front_mut() else { break };
             if first.free_some(&mut self.store) {
                 break;
             }
@@ -328,7 +259,6 @@ impl Drop for Keyspace {
     /// What large collections have of the store goes back to it first.
     fn drop(&mut self) {
         (0..self.databases.len()).for_each(|index| self.discard_collections(index));
-        self.discarded.readers.clear();
         while self.free_discarded() {}
         self.measure_access(None);
     }

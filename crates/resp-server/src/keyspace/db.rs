@@ -46,11 +46,6 @@ pub(super) struct Place {
     pub(super) head: Head,
 }
 
-/// A key that stays for a long command.
-#[derive(Debug)]
-#[must_use = "what is kept is to be let go"]
-pub struct Kept(pub(super) (usize, u64));
-
 /// What happens to a key's time to live when its value is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
@@ -79,6 +74,11 @@ impl Found<'_> {
     #[inline]
     pub fn exists(&self) -> bool {
         self.place.is_some()
+    }
+
+    /// Whether the key is longer than any key can be.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.key.is_none()
     }
 
     /// When the key expires, if it is there and does.
@@ -134,9 +134,10 @@ impl Found<'_> {
 }
 
 impl Db<'_> {
-    /// The time of the current batch.
+    /// The time of the current batch; for a long command, that at which it began.
+    #[inline]
     pub fn now(&self) -> Millis {
-        self.keyspace.now
+        self.keyspace.as_of.unwrap_or(self.keyspace.now)
     }
 
     /// The longest string that a command may build, in bytes.
@@ -222,26 +223,21 @@ impl Db<'_> {
     #[inline]
     pub fn read<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
         let found = self.find(key);
-        self.count_read(&found);
+        self.count_read(key, &found);
         found
     }
 
     /// Counts a look-up as a hit or a miss.
     #[inline]
-    pub fn count_read(&mut self, found: &Found<'_>) {
+    pub fn count_read(&mut self, key: &[u8], found: &Found<'_>) {
         if found.exists() {
             self.keyspace.stats.keyspace_hits += 1;
         } else {
             self.keyspace.stats.keyspace_misses += 1;
+            if self.keyspace.notices.are_wanted() {
+                self.keyspace.notices.note(self.index, key, Event::KeyMiss);
+            }
         }
-    }
-
-    /// Keeps the value of a key that a long command holds until [`Keyspace::let_go`]: if it expires meanwhile, nobody sees
-    /// it but [`find_held`](Db::find_held), and it is not removed.
-    pub fn keep(&mut self, key: &[u8]) -> Kept {
-        let hash = self.keyspace.store.key(key).hash();
-        self.keyspace.keep(self.index, hash);
-        Kept((self.index, hash))
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
@@ -410,13 +406,16 @@ impl Db<'_> {
     /// Whether memory for `bytes` more is left under the limit, as far as can be told before it is tried. O(1).
     pub fn has_room(&self, bytes: u64) -> bool {
         let store = &self.keyspace.store;
-        bytes <= store.room_bytes() || self.keyspace.evicts && bytes <= store.options().memory_limit / 2
+        store.has_room(bytes) || self.keyspace.evicts && bytes <= store.options().memory_limit / 2
     }
 
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
     pub fn clear(&mut self) -> u64 {
-        debug_assert!(self.unwatched(), "who clears a database waits for those who walk over it");
+        debug_assert!(!self.is_walked(), "who clears a database waits for those who walk over it");
         let (map, keys) = (self.map(), self.len());
+        if keys > 0 {
+            self.keyspace.watched.note_cleared(self.index as u32);
+        }
         self.keyspace.store.clear(map);
         self.keyspace.writes += 1;
         self.keyspace.stats.dirty += keys;
@@ -427,6 +426,7 @@ impl Db<'_> {
         database.fields.clear();
         database.unfinished.clear();
         self.keyspace.discard_collections(self.index);
+        self.keyspace.notices.note_flush();
         keys
     }
 
@@ -447,9 +447,13 @@ impl Db<'_> {
 
     /// Tells those who want to know of changes, in this order.
     #[cold]
-    fn tell(&mut self, key: &[u8], _event: Event) {
-        let place = (self.index as u32, self.keyspace.store.key(key).hash());
-        self.keyspace.awaited.note(place);
+    fn tell(&mut self, key: &[u8], event: Event) {
+        if !self.keyspace.awaited.is_empty() || !self.keyspace.watched.is_empty() {
+            let place = (self.index as u32, self.keyspace.store.key(key).hash());
+            self.keyspace.awaited.note(place);
+            self.keyspace.watched.note(place, event);
+        }
+        self.keyspace.notices.note(self.index, key, event);
     }
 
     pub(super) fn map(&self) -> chunkbuf::MapId {
@@ -463,8 +467,8 @@ impl Db<'_> {
         let (location, entry) = self.keyspace.store.find_entry(map, key)?;
         let head = Head::decode(&entry);
         match head.expires {
-            Some(at) if is_past(at, self.keyspace.as_of.unwrap_or(self.keyspace.now)) => {
-                if self.keyspace.is_kept(self.index, key.hash()) {
+            Some(at) if is_past(at, self.now()) => {
+                if self.keyspace.is_kept(self.index, key.hash(), at) {
                     return None;
                 }
                 self.keyspace.remove_expired(self.index, key, location, at, head.apart);
@@ -513,6 +517,9 @@ impl Db<'_> {
             if let Some(access) = &mut self.keyspace.access {
                 access.born(found.stored_key().hash());
             }
+        }
+        if !found.exists() && self.keyspace.notices.are_wanted() {
+            self.keyspace.notices.note(self.index, found.stored_key().bytes(), Event::New);
         }
         let old = found.expires();
         if old.is_some() || expires.is_some() {

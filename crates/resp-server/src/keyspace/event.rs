@@ -1,5 +1,7 @@
 //! What can happen to a key, with the names that clients see in keyspace notifications.
 
+use super::notices::Class;
+
 /// One change of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -103,9 +105,70 @@ pub enum Event {
     MoveFrom,
     /// The key came from another database.
     MoveTo,
+    /// There was no such key before, or it was removed to make room for this one.
+    New,
+    /// A command that reads did not find the key.
+    KeyMiss,
 }
 
 impl Event {
+    /// The class that clients choose it by.
+    pub fn class(self) -> Class {
+        match self {
+            Event::Set | Event::Append | Event::SetRange | Event::SetBit | Event::IncrBy | Event::IncrByFloat => {
+                Class::String
+            }
+            Event::Sadd | Event::Srem | Event::Spop | Event::SinterStore | Event::SunionStore | Event::SdiffStore => {
+                Class::Set
+            }
+            Event::Zadd
+            | Event::Zincr
+            | Event::Zrem
+            | Event::ZremRangeByRank
+            | Event::ZremRangeByScore
+            | Event::ZremRangeByLex
+            | Event::ZpopMin
+            | Event::ZpopMax
+            | Event::ZrangeStore
+            | Event::ZunionStore
+            | Event::ZinterStore
+            | Event::ZdiffStore => Class::SortedSet,
+            Event::LPush
+            | Event::RPush
+            | Event::LPop
+            | Event::RPop
+            | Event::LSet
+            | Event::LInsert
+            | Event::LRem
+            | Event::LTrim
+            | Event::SortStore => Class::List,
+            Event::HSet
+            | Event::HDel
+            | Event::HIncrBy
+            | Event::HIncrByFloat
+            | Event::HExpire
+            | Event::HPersist
+            | Event::HExpired => Class::Hash,
+            Event::Del
+            | Event::Expire
+            | Event::Persist
+            | Event::RenameFrom
+            | Event::RenameTo
+            | Event::CopyTo
+            | Event::MoveFrom
+            | Event::MoveTo => Class::Generic,
+            Event::Expired => Class::Expired,
+            Event::Evicted => Class::Evicted,
+            Event::New => Class::New,
+            Event::KeyMiss => Class::KeyMiss,
+        }
+    }
+
+    /// Whether the key is not what it was.
+    pub fn is_change(self) -> bool {
+        !matches!(self, Event::New | Event::KeyMiss)
+    }
+
     /// Its name in notifications.
     pub fn name(self) -> &'static str {
         match self {
@@ -159,6 +222,8 @@ impl Event {
             Event::SortStore => "sortstore",
             Event::MoveFrom => "move_from",
             Event::MoveTo => "move_to",
+            Event::New => "new",
+            Event::KeyMiss => "keymiss",
         }
     }
 }

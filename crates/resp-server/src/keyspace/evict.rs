@@ -241,7 +241,7 @@ impl Keyspace {
     /// Evicts a key, unless it is held; whether it is gone. Large values are freed in steps.
     fn evict(&mut self, index: usize, key: &[u8], held: &impl Fn(usize, u64) -> bool) -> bool {
         let hash = self.store.key(key).hash();
-        if self.is_kept(index, hash) || held(index, hash) {
+        if self.is_kept_ever(index, hash) || held(index, hash) {
             return false;
         }
         let mut db = self.db(index);

@@ -54,7 +54,7 @@ impl Keyspace {
 impl Db<'_> {
     /// Has the hash at the key of this hash looked at once `at` is past, for fields that have expired then.
     pub fn look_at_fields(&mut self, key_hash: u64, at: Millis) {
-        let now = self.now();
+        let now = self.keyspace.now;
         self.keyspace.databases[self.index].fields.arm((key_hash >> 32) as u32, at, now);
     }
 

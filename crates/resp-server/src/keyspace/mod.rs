@@ -8,6 +8,8 @@
 //! * [`access`]: what is known of how keys are used, if somebody wants to know.
 //! * [`evict`]: removing keys because memory is short.
 //! * [`awaited`]: keys that somebody waits for.
+//! * [`watched`]: keys whose changes make transactions fail.
+//! * [`notices`]: events that somebody is to be told of.
 //! * [`crate::types::wheel`]: the timing wheel that finds keys whose time has come.
 //! * [`fields`]: fields of hashes whose time has come. What finds them, and keys, is a [`Wheel`].
 //! * [`walk`]: all keys as they were at one moment, in steps.
@@ -30,9 +32,11 @@ mod evict;
 mod fields;
 pub(crate) mod hashes;
 mod memory;
+pub(crate) mod notices;
 mod string;
 mod value;
 mod walk;
+mod watched;
 
 use std::collections::HashMap;
 
@@ -44,17 +48,20 @@ pub use crate::types::Millis;
 use access::Access;
 pub use access::{Candidate, Measure};
 pub use awaited::{Awaited, KeyPlace};
+pub use collections::View;
 use collections::{Discarded, Table};
-pub use collections::{Reader, ReaderOfOne, View};
-pub use db::{Db, Found, Kept, Ttl};
+pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
 pub(crate) use evict::Evicted;
+use notices::Notices;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
 pub use walk::{WalkBudget, WalkId};
+pub use watched::{Watched, WatcherId};
 
 use crate::types::wheel::Wheel;
+use hashes::Hashes;
 use value::{Apart, Head};
 use walk::Walk;
 
@@ -81,6 +88,10 @@ pub struct Keyspace {
     pub(crate) slice_bytes: usize,
     /// Keys that somebody waits for.
     pub(crate) awaited: Awaited,
+    /// Keys that somebody watches.
+    pub(crate) watched: Watched,
+    /// Events that somebody is to be told of.
+    pub(crate) notices: Notices,
     /// How keys are used; `None` while nobody wants to know.
     access: Option<Box<Access>>,
     /// Whether keys go when memory is short, so that a write need not fail.
@@ -103,7 +114,11 @@ pub struct Keyspace {
     /// Large collections that are done with.
     discarded: Discarded,
     /// Databases and hashes of keys that long commands keep, few or none.
-    kept: HashMap<(usize, u64), u32>,
+    kept: HashMap<(usize, u64), Keeping>,
+    /// Databases all of whose keys are kept, few or none.
+    kept_whole: HashMap<usize, Keeping>,
+    /// Those of the one command that keeps very many, and the number of its database.
+    kept_in_bulk: (usize, Hashes),
     /// When keys are looked up as of an earlier time.
     as_of: Option<Millis>,
 }
@@ -123,6 +138,13 @@ pub struct Stats {
     pub evicted_keys: u64,
     /// Changes to the data set.
     pub dirty: u64,
+}
+
+/// How often something is kept, and since when at least once.
+#[derive(Clone, Copy, Debug)]
+struct Keeping {
+    count: u32,
+    since: Millis,
 }
 
 /// A database: an index into the table of these is all that clients have of it.
@@ -172,6 +194,8 @@ impl Keyspace {
             blob_threshold: BLOB_THRESHOLD,
             slice_bytes: SLICE_BYTES,
             awaited: Awaited::default(),
+            watched: Watched::default(),
+            notices: Notices::default(),
             access: None,
             evicts: false,
             shares_integers: true,
@@ -183,6 +207,8 @@ impl Keyspace {
             walks: Vec::new(),
             walks_begun: 0,
             kept: HashMap::new(),
+            kept_whole: HashMap::new(),
+            kept_in_bulk: (0, Hashes::default()),
             as_of: None,
             discarded: Discarded::default(),
         }
@@ -227,7 +253,13 @@ impl Keyspace {
     /// Whether anybody wants to know of changes; if not, a change costs this look.
     #[inline]
     fn is_observed(&self) -> bool {
-        !self.awaited.is_empty()
+        !self.awaited.is_empty() || !self.watched.is_empty() || self.notices.are_wanted()
+    }
+
+    /// Whether something has happened that others are to be told of, or may have waited for.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.awaited.has_news() || !self.notices.is_empty()
     }
 
     /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.
@@ -244,9 +276,28 @@ impl Keyspace {
         self.databases[index].map
     }
 
+    /// Whether the value of a key does not lie in its entry, because it is long.
+    pub(crate) fn is_apart(&self, index: usize, key: &[u8]) -> bool {
+        let entry = self.store.get(self.databases[index].map, key);
+        entry.is_some_and(|entry| Head::decode(&entry).apart.is_some())
+    }
+
     /// Removes all keys of all databases; O(1), the memory is freed by steps. Returns how many keys there were.
     pub fn clear(&mut self) -> u64 {
         (0..self.databases()).map(|index| self.db(index).clear()).sum()
+    }
+
+    /// Exchanges the keys of two databases, which nobody holds or walks over. Who waits for a key, or watches one, does so in the
+    /// same database as before. O(keys that are waited for, and clients that watch)
+    pub fn swap(&mut self, one: usize, two: usize) {
+        self.stats.dirty += 1;
+        if one == two {
+            return;
+        }
+        self.touch_swapped(one, two);
+        self.databases.swap(one, two);
+        self.writes += 1;
+        self.awaited.note_databases([one as u32, two as u32]);
     }
 
     /// One bounded step of the job that removes keys and fields of hashes whose time has come: at most `budget` look-ups (and as
@@ -336,35 +387,69 @@ impl Keyspace {
         }
     }
 
-    /// Lets a key go that was [kept](Db::keep).
-    pub fn let_go(&mut self, kept: Kept) {
-        let (index, hash) = kept.0;
-        self.let_go_of(index, hash);
-    }
-
-    /// Keeps keys by their hash: what expires meanwhile is not there for who looks for it, and is not removed. Once more for each
-    /// time; [`let_go_of`](Keyspace::let_go_of) ends it.
+    /// Keeps a key, known by its hash, for a long command that holds it: if it expires meanwhile, it is not there for who looks for
+    /// it now, but is not removed either. Once more for each time; [`let_go_of`](Keyspace::let_go_of) ends it.
     pub(crate) fn keep(&mut self, index: usize, hash: u64) {
-        *self.kept.entry((index, hash)).or_default() += 1;
+        let since = self.now;
+        self.kept.entry((index, hash)).or_insert(Keeping { count: 0, since }).count += 1;
     }
 
     /// Ends what [`keep`](Keyspace::keep) began.
     pub(crate) fn let_go_of(&mut self, index: usize, hash: u64) {
-        let count = self.kept.get_mut(&(index, hash)).expect("what is kept is let go once");
-        *count -= 1;
-        if *count == 0 {
+        let keeping = self.kept.get_mut(&(index, hash)).expect("what is kept is let go once");
+        keeping.count -= 1;
+        if keeping.count == 0 {
             self.kept.remove(&(index, hash));
         }
     }
 
-    #[inline]
-    fn is_kept(&self, index: usize, hash: u64) -> bool {
-        !self.kept.is_empty() && self.kept.contains_key(&(index, hash))
+    /// [Keeps](Keyspace::keep) all keys of a database.
+    pub(crate) fn keep_all(&mut self, index: usize) {
+        let since = self.now;
+        self.kept_whole.entry(index).or_insert(Keeping { count: 0, since }).count += 1;
     }
 
-    /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now.
-    pub(crate) fn look_as_of(&mut self, time: Option<Millis>) {
-        self.as_of = time;
+    /// Ends what [`keep_all`](Keyspace::keep_all) began.
+    pub(crate) fn let_all_go(&mut self, index: usize) {
+        let keeping = self.kept_whole.get_mut(&index).expect("what is kept is let go once");
+        keeping.count -= 1;
+        if keeping.count == 0 {
+            self.kept_whole.remove(&index);
+        }
+    }
+
+    /// [Keeps](Keyspace::keep) another key of the one command that keeps very many.
+    pub(crate) fn keep_in_bulk(&mut self, index: usize, hash: u64) {
+        self.kept_in_bulk.0 = index;
+        self.kept_in_bulk.1.insert(hash);
+    }
+
+    /// That command has ended; what is to be freed in steps.
+    pub(crate) fn let_go_of_bulk(&mut self) -> Hashes {
+        std::mem::take(&mut self.kept_in_bulk.1)
+    }
+
+    /// Whether a key that expires `at` is kept: whoever keeps it has come before that.
+    #[inline]
+    fn is_kept(&self, index: usize, hash: u64, at: Millis) -> bool {
+        let is_by = |keeping: Option<&Keeping>| keeping.is_some_and(|keeping| !is_past(at, keeping.since));
+        let (bulk_index, bulk) = &self.kept_in_bulk;
+        !self.kept.is_empty() && is_by(self.kept.get(&(index, hash)))
+            || !self.kept_whole.is_empty() && is_by(self.kept_whole.get(&index))
+            || *bulk_index == index && bulk.contains(hash)
+    }
+
+    /// Whether a key is kept, whenever it expires.
+    fn is_kept_ever(&self, index: usize, hash: u64) -> bool {
+        let (bulk_index, bulk) = &self.kept_in_bulk;
+        self.kept.contains_key(&(index, hash))
+            || self.kept_whole.contains_key(&index)
+            || *bulk_index == index && bulk.contains(hash)
+    }
+
+    /// Looks keys up as of an earlier time, that at which a long command began; `None`: as of now. What it was before.
+    pub(crate) fn look_as_of(&mut self, time: Option<Millis>) -> Option<Millis> {
+        std::mem::replace(&mut self.as_of, time)
     }
 
     /// The next of a sequence of random numbers (SplitMix64).

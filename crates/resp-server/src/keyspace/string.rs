@@ -29,8 +29,6 @@ const OF_MANY_BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Edit {
     target: Blob,
-    /// When the key expires, if it was there and does.
-    expires: Option<Millis>,
 }
 
 impl Edit {
@@ -349,7 +347,7 @@ impl Db<'_> {
                 target
             }
         };
-        Ok(Edit { target, expires: found.expires() })
+        Ok(Edit { target })
     }
 
     /// Writes bytes from byte `at` on; what lies between the end and them reads as zeros. A failed call changes nothing.
@@ -357,14 +355,10 @@ impl Db<'_> {
         self.blob_write(&mut edit.target, at as u64, bytes)
     }
 
-    /// Makes what was edited the value of the key, which nobody but time has changed since [`begin_edit`](Db::begin_edit); its
-    /// length. If the key has expired meanwhile, so has what was edited.
+    /// Makes what was edited the value of the key, which nobody has changed since [`begin_edit`](Db::begin_edit); its length.
     pub fn end_edit(&mut self, found: Found<'_>, edit: Edit) -> Result<usize, CommandError> {
         let len = edit.len();
-        if found.exists() || edit.expires.is_none() {
-            debug_assert_eq!(found.expires(), edit.expires, "nobody has changed the key");
-            self.set_value(found, Value::Blob(edit.target), Ttl::Keep)?;
-        }
+        self.set_value(found, Value::Blob(edit.target), Ttl::Keep)?;
         Ok(len)
     }
 

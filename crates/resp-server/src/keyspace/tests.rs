@@ -9,7 +9,7 @@ use crate::proto::CommandError;
 
 /// A small store that may hold `memory_limit` bytes.
 pub(crate) fn store(memory_limit: u64) -> Store {
-    Store::new(Options { p: 0.0, memory_limit, target_utilisation: 0.8, hash_key: [1, 2] })
+    Store::new(Options { p: 0.0, memory_limit, target_utilisation: 0.8, hash_key: [1, 2], ..Options::default() })
 }
 
 /// Two databases at time 1,000,000.
@@ -460,10 +460,11 @@ fn what_is_evicted_is_gone_with_all_that_it_named() {
 fn a_key_that_is_kept_is_not_evicted() {
     let mut keyspace = keyspace();
     set(&mut keyspace.db(0), b"k", b"v", Ttl::At(Millis(2_000_000)));
-    let kept = keyspace.db(0).keep(b"k");
+    let hash = keyspace.store.key(b"k").hash();
+    keyspace.keep(0, hash);
     assert!(!keyspace.evict_any(0, false, |_, _| false) && !keyspace.evict_any(0, true, |_, _| false));
     assert_eq!(keyspace.evict_earliest(0, 5, |_, _| false).keys, 0);
-    keyspace.let_go(kept);
+    keyspace.let_go_of(0, hash);
     assert_eq!(keyspace.evict_earliest(0, 5, |_, _| false).keys, 1);
     assert!(keyspace.db(0).is_empty());
     assert!(!keyspace.evict_any(0, false, |_, _| false) && keyspace.evict_earliest(0, 5, |_, _| false).keys == 0);

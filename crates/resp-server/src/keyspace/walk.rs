@@ -156,6 +156,11 @@ impl Db<'_> {
         self.keyspace.begin_walk(self.index)
     }
 
+    /// Whether a walk over this database is under way.
+    pub(super) fn is_walked(&self) -> bool {
+        self.keyspace.walks.iter().any(|walk| walk.db == self.index)
+    }
+
     /// Whether no walk is under way in any database: births and deaths need not be told.
     #[inline]
     pub(super) fn unwatched(&self) -> bool {

@@ -111,6 +111,36 @@ impl Batch {
         self.ends.shrink_to(KEEP_SPANS);
     }
 
+    /// Whether the first request has arguments that stand apart.
+    pub fn has_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
+    /// A batch with room for so many arguments.
+    pub(crate) fn with_room(arguments: usize) -> Batch {
+        Batch { spans: Vec::with_capacity(arguments), ..Batch::default() }
+    }
+
+    /// Bytes of memory that its lists take, what is remembered of what stands apart included.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.memory_bytes() + self.apart.len() * (size_of::<Apart>() + HEAD)
+    }
+
+    /// Frees a bounded part of a batch that is done with; whether there is more.
+    pub(crate) fn free_some(&mut self) -> bool {
+        self.drop_apart();
+        self.spans.clear();
+        self.spans.shrink_to(self.spans.capacity().saturating_sub(EXCESS_SPANS));
+        self.spans.capacity() > 0
+    }
+
+    /// Takes over what stands apart from a request, whose copy is the first of this batch.
+    pub(crate) fn hand_over_apart(&mut self, args: &Args<'_>) {
+        let hand_over =
+            |apart: &Apart| Apart { head: apart.head.clone(), value: Cell::new(apart.value.take()), ..*apart };
+        self.apart = args.apart.iter().map(hand_over).collect();
+    }
+
     /// Gives up what stands apart and was not taken.
     pub fn drop_apart(&mut self) {
         if !self.apart.is_empty() {
@@ -127,6 +157,11 @@ impl Batch {
     #[cfg(test)]
     pub(crate) fn put_apart(&mut self, index: usize, value: Blob) {
         self.apart.push(Apart::new(index, value.len(), Some(value)));
+    }
+
+    /// Bytes of memory that its lists take, about: not what it was parsed from, nor what stands apart.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>() + self.ends.capacity() * size_of::<u32>()
     }
 
     /// How many complete requests there are.
@@ -291,6 +326,34 @@ impl<'a> Args<'a> {
             (Some(first), Some(last)) => (last.start as usize + last.len as usize).saturating_sub(first.start as usize),
             _ => 0,
         }
+    }
+
+    /// Bytes of arguments that stand apart. O(their number), nearly always none.
+    pub fn bytes_apart(&self) -> u64 {
+        self.apart.iter().map(|apart| apart.len).sum()
+    }
+
+    /// The bytes from the beginning of the first argument to the end of the last, whatever stands between them.
+    pub(crate) fn raw(&self) -> &'a [u8] {
+        let start = self.spans.first().map_or(0, |first| first.start as usize);
+        &self.bytes[start..start + self.extent()]
+    }
+
+    /// Where the arguments are among the [raw](Args::raw) bytes.
+    pub(crate) fn spans(&self) -> impl ExactSizeIterator<Item = Span> + use<'a> {
+        let start = self.spans.first().map_or(0, |first| first.start);
+        self.spans.iter().map(move |span| Span { start: span.start - start, len: span.len })
+    }
+
+    /// Whether some argument stands apart.
+    pub(crate) fn has_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
+    /// The length of all arguments together. O(arguments)
+    pub(crate) fn total_len(&self) -> u64 {
+        let apart: u64 = self.apart.iter().map(|apart| apart.len).sum();
+        self.spans.iter().map(|span| u64::from(span.len)).sum::<u64>() + apart
     }
 
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).

@@ -39,6 +39,12 @@ impl CommandError {
         CommandError::Bytes([before.as_bytes(), until_nul(word), after.as_bytes()].concat())
     }
 
+    /// What a container answers whose subcommand `name` does not take so many arguments, where the number is not the row's to check.
+    pub fn wrong_subcommand(container: &str, name: &[u8]) -> CommandError {
+        let after = format!("'. Try {container} HELP.");
+        CommandError::quoting("ERR unknown subcommand or wrong number of arguments for '", name, &after)
+    }
+
     /// What goes on the wire, without the leading `-` and the line's end.
     pub fn text(&self) -> Cow<'_, [u8]> {
         let text: &str = match self {

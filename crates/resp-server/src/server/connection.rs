@@ -24,7 +24,8 @@
 //! 7. A request that is long goes on a slice a turn, and one that has to wait for it is woken (see [`crate::engine::tasks`]); the
 //!    connection does nothing else meanwhile. Neither is kept by a client that does not take its replies, as others may wait.
 //! 8. A request that is parked (see [`crate::engine::parked`]) is the engine's. The connection goes on reading a little meanwhile, to
-//!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox.
+//!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox. Whoever writes
+//!    there wakes it, whatever it waits for: it may be idle, or its socket full.
 //! 9. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
@@ -56,8 +57,6 @@ const LONG_READ: usize = 64 * 1024;
 const UPLOAD_READ: usize = 64 * 1024;
 /// Bytes by which a long request's buffer may grow beyond what has arrived.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
-/// Bytes of one request. Redis disconnects a client at the same length of its query buffer.
-const REQUEST_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
 /// goes, so it is large.
 const AHEAD_MAX: usize = 64 * 1024 * 1024;
@@ -72,8 +71,6 @@ const TURN_US: u64 = 50;
 const WRITE_MAX: usize = 64 * 1024;
 /// Segments of one write.
 const WRITE_SEGMENTS: usize = 64;
-/// Bytes of replies that wait before they become a segment.
-const SEGMENT: usize = 64 * 1024;
 /// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
 /// before it reads any reply stands still at this point, so it is large.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
@@ -122,6 +119,8 @@ pub(super) struct Connection {
     owes: u64,
     /// Whether it counts among `shared.unsent`.
     counted_unsent: bool,
+    /// Whether the engine has been told of replies that wait.
+    told_unsent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +168,12 @@ struct Worked {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut connection: Connection) {
+    poll_fn(|cx| {
+        // The task's own, which stays the same.
+        connection.shared.wakers.borrow_mut().insert(connection.client, cx.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
     while let Turn::Over = poll_fn(|cx| connection.poll_turn(cx)).await {
         // Ready tasks come first, and then the system is asked for events, before this task goes on.
         tokio::task::yield_now().await;
@@ -190,6 +195,7 @@ impl Connection {
             phase: Phase::Reading,
             owes: 0,
             counted_unsent: false,
+            told_unsent: false,
         }
     }
 
@@ -213,12 +219,13 @@ impl Connection {
         let mut used_up = false;
         loop {
             let mut waits = false;
-            self.take_outbox();
+            let was_sent_more = self.take_outbox();
             if !self.reply.is_empty() {
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
                         // The end of the server waits for the rest.
                         self.count_unsent(true);
+                        self.tell_unsent();
                         return Poll::Ready(Turn::Over);
                     }
                     Poll::Ready(Ok(())) => {}
@@ -227,6 +234,9 @@ impl Connection {
                 }
             }
             self.count_unsent(waits);
+            if waits || was_sent_more || self.told_unsent {
+                self.tell_unsent();
+            }
             if self.phase == Phase::Closing || self.shared.ending.get() {
                 return if waits { Poll::Pending } else { Poll::Ready(Turn::Closed) };
             }
@@ -238,11 +248,9 @@ impl Connection {
             }
             used_up = match self.phase {
                 Phase::Waiting if !self.shared.engine.borrow().holds.may_retry(self.client) => {
-                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
                     return Poll::Pending;
                 }
                 Phase::Parked if self.shared.engine.borrow().is_parked(self.client) => {
-                    self.shared.waiting.borrow_mut().insert(self.client, cx.waker().clone());
                     if ready!(self.poll_receive_ahead(cx)).is_err() {
                         return Poll::Ready(Turn::Closed);
                     }
@@ -288,7 +296,8 @@ impl Connection {
             let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
             let (count, _) = self.reply.io_slices(&mut slices, *room);
             let Poll::Ready(sent) = self.stream.poll_write_slices(cx, &slices[..count]) else {
-                self.reply.seal(SEGMENT);
+                let memory = self.reply.settle();
+                self.take_back(memory);
                 return Poll::Pending;
             };
             let sent = sent?;
@@ -301,11 +310,17 @@ impl Connection {
         }
         if self.reply.is_empty() {
             let memory = self.reply.reclaim();
-            if memory.capacity() <= REPLY_MEMORY_MAX {
-                self.shared.desk.borrow_mut().reply_memory = memory;
-            }
+            self.take_back(memory);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes back what was lent to a reply, for whoever is next.
+    fn take_back(&self, memory: Vec<u8>) {
+        let reply_memory = &mut self.shared.desk.borrow_mut().reply_memory;
+        if (reply_memory.capacity()..=REPLY_MEMORY_MAX).contains(&memory.capacity()) {
+            *reply_memory = memory;
+        }
     }
 
     /// Reads once and works on what there is then. Whether the read filled its room, so that more may be there.
@@ -323,7 +338,8 @@ impl Connection {
         let shared = Rc::clone(&self.shared);
         let upload = self.upload.as_mut().expect("there is one");
         let scratch = &mut shared.desk.borrow_mut().scratch;
-        let engine = &mut *shared.engine.borrow_mut();
+        let mut borrowed = shared.engine.borrow_mut();
+        let engine = &mut *borrowed;
         if upload.takes_memory() && engine.make_room_for(upload.len()) == Room::Later {
             // Keys go, or memory comes back: it is read on in the next turn.
             engine.ledger.part(EVICTION, 1, shared.clock.ns());
@@ -337,12 +353,20 @@ impl Connection {
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         engine.ledger.part(ledger::READ, 1, shared.clock.ns());
         let waiting = self.query.len();
-        engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, self.reply.own_bytes());
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, &self.reply);
+        let apart = upload.received();
+        engine.note_upload(self.client, if upload.is_whole() { 0 } else { apart as usize });
+        if engine.crowd_in_debt() {
+            shared.rest_ends.notify_one();
+        }
         if upload.is_whole() {
             self.parser.put_apart(self.upload.take().and_then(|upload| upload.into_value()));
         }
+        let is_over = engine.turn_is_over();
+        drop(borrowed);
+        self.check_request_bytes(apart)?;
         // While a client sends as fast as this reads, no read fills its room and there is always more.
-        Poll::Ready(Ok(received >= UPLOAD_READ || engine.turn_is_over()))
+        Poll::Ready(Ok(received >= UPLOAD_READ || is_over))
     }
 
     /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
@@ -397,13 +421,6 @@ impl Connection {
         ready!(self.stream.poll_read_ready(cx))?;
         let have = self.query.len();
         let missing = self.parser.needed().map(|needed| needed - have);
-        if have + missing.unwrap_or(1) > REQUEST_MAX {
-            tracing::warn!(
-                "closing the connection of client {}: its request is over {REQUEST_MAX} bytes",
-                self.client.0
-            );
-            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
-        }
         let read_max = missing.unwrap_or(SCRATCH).min(LONG_READ);
         if self.query.capacity() - have < read_max {
             match missing {
@@ -419,22 +436,30 @@ impl Connection {
             self.phase = Phase::Closing;
             return Poll::Ready(Ok(false));
         }
+        self.check_request_bytes(0)?;
         if missing.is_some_and(|missing| received < missing) {
             let mut engine = self.shared.engine.borrow_mut();
             let now = self.shared.clock.at(engine.ledger.began_ns());
             engine.set_now(now);
             engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
-            engine.note_io(
-                self.client,
-                received,
-                std::mem::take(&mut self.written),
-                self.query.len(),
-                self.reply.own_bytes(),
-            );
+            engine.note_io(self.client, received, std::mem::take(&mut self.written), self.query.len(), &self.reply);
         } else {
             self.work_on_query_with(received);
         }
         Poll::Ready(Ok(received == read_max))
+    }
+
+    /// Ends a connection whose client has sent more than it may of requests that are not carried out: what is in the query buffer, and
+    /// `apart` bytes of a large value.
+    #[inline]
+    fn check_request_bytes(&self, apart: u64) -> io::Result<()> {
+        let bytes = self.query.len() as u64 + apart;
+        let engine = &mut *self.shared.engine.borrow_mut();
+        if bytes <= engine.settings().client_query_buffer_limit {
+            return Ok(());
+        }
+        engine.note_query_buffer_limit(self.client, bytes);
+        Err(io::ErrorKind::FileTooLarge.into())
     }
 
     /// Reads what comes behind a request that is parked, up to [`AHEAD_MAX`], mostly to notice that the client has gone: then
@@ -454,21 +479,33 @@ impl Connection {
         engine.set_now(now);
         engine.ledger.part(ledger::READ, 1, self.shared.clock.ns());
         let written = std::mem::take(&mut self.written);
-        engine.note_io(self.client, received, written, self.query.len(), self.reply.own_bytes());
+        engine.note_io(self.client, received, written, self.query.len(), &self.reply);
         if received == 0 {
             engine.forget_parked(self.client);
             self.phase = Phase::Closing;
         }
-        Poll::Ready(Ok(()))
+        drop(engine);
+        Poll::Ready(self.check_request_bytes(0))
     }
 
-    /// Takes what others have written to the client, unless a long command is in the middle of its reply.
-    fn take_outbox(&mut self) {
-        if self.phase != Phase::Slicing
-            && let Some(letters) = self.shared.engine.borrow_mut().outbox.take(self.client)
-        {
-            self.reply.append(letters);
+    /// Takes what others have written to the client, unless a long command is in the middle of its reply, or nothing comes behind
+    /// the last one any more; whether there was something.
+    fn take_outbox(&mut self) -> bool {
+        let mut engine = self.shared.engine.borrow_mut();
+        if engine.outbox.is_empty() || self.phase == Phase::Closing || engine.has_task(self.client) {
+            return false;
         }
+        let letters = engine.outbox.take(self.client);
+        letters.map(|letters| self.reply.append(letters)).is_some()
+    }
+
+    /// Tells the engine how much waits to be sent: it bounds that, and others are told of it.
+    fn tell_unsent(&mut self) {
+        let written = std::mem::take(&mut self.written);
+        let mut engine = self.shared.engine.borrow_mut();
+        engine.note_io(self.client, 0, written, self.query.len(), &self.reply);
+        self.shared.wake(&mut engine);
+        self.told_unsent = !self.reply.is_empty();
     }
 
     fn work_on_query(&mut self) {
@@ -517,7 +554,7 @@ impl Connection {
         let engine = &mut *shared.engine.borrow_mut();
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         let debt_before = engine.copy_debt();
-        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), self.reply.own_bytes());
+        engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), &self.reply);
         shared.turns.set(shared.turns.get() + 1);
         if self.reply.is_empty() {
             self.reply.lend(std::mem::take(memory));
@@ -531,7 +568,9 @@ impl Connection {
                 None => match self.parser.parse(&mut bytes[taken..], batch, BATCH_MAX, &engine.limits(self.client)) {
                     Ok(len) => (&mut *batch, 0, len),
                     Err(error) => {
-                        self.reply.error(&error.text());
+                        if !engine.client(self.client).is_muted() {
+                            self.reply.error(&error.text());
+                        }
                         break Phase::Closing;
                     }
                 },
@@ -543,6 +582,10 @@ impl Connection {
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
             if executed.requests > 0 {
                 current.drop_apart();
+            }
+            if executed.cut {
+                engine.discard(std::mem::take(&mut self.reply));
+                break Phase::Closing;
             }
             if executed.close {
                 break Phase::Closing;
@@ -599,8 +642,8 @@ impl Drop for Connection {
         self.shared.tasks.borrow_mut().remove(&self.client);
         let mut engine = self.shared.engine.borrow_mut();
         engine.begin_turn(self.shared.clock.ns(), 0);
-        engine.note_io(self.client, 0, self.written, 0, 0);
-        self.shared.waiting.borrow_mut().remove(&self.client);
+        engine.note_io(self.client, 0, self.written, 0, &Reply::new());
+        self.shared.wakers.borrow_mut().remove(&self.client);
         if let Some(Held { batch, next, .. }) = self.held.take().map(|held| *held)
             && engine.has_task(self.client)
         {

@@ -25,6 +25,7 @@ pub(super) fn of_this_process(config_file: String) -> Host {
         resident_bytes,
         cpu_us,
         clock_ns,
+        edit_file: super::files::edit,
         sleep_us: |us| std::thread::sleep(Duration::from_micros(us)),
         thread_time,
     }
@@ -78,8 +79,8 @@ fn kibibytes(path: &str, field: &str) -> u64 {
     number.unwrap_or(0) * 1024
 }
 
-/// Bytes of memory that are resident. Some 5 us: `status` has the figure as well, among many that cost more.
-fn resident_bytes() -> u64 {
+/// Bytes of memory that the process has resident. Some 5 us: `status` has the figure as well, among many that cost more.
+pub(super) fn resident_bytes() -> u64 {
     static PAGE_BYTES: LazyLock<u64> = LazyLock::new(page_bytes);
     let pages = read_to_string("/proc/self/statm").ok().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * *PAGE_BYTES
@@ -104,7 +105,7 @@ fn clients_max() -> u32 {
 }
 
 /// Microseconds of processor time, as user and in the system.
-fn cpu_us() -> (u64, u64) {
+pub(super) fn cpu_us() -> (u64, u64) {
     // Linux tells them in ticks of a hundredth of a second, whatever the kernel's own tick is.
     const TICK_US: u64 = 10_000;
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();

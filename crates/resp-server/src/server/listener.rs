@@ -19,6 +19,8 @@ use crate::engine::{Peer, Settings, ledger};
 
 /// Probes without an answer after which a silent connection is given up.
 const KEEPALIVE_PROBES: u32 = 3;
+/// Scrapers that may wait to be accepted.
+const METRICS_BACKLOG: i32 = 16;
 /// How long accepting rests when the system has no descriptor or no memory for a connection. The connection stays in the
 /// queue, so trying again at once would spin.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -41,6 +43,11 @@ pub(super) enum Listener {
 impl Socket {
     pub(super) fn unix_path(&self) -> Option<PathBuf> {
         self.unix.clone()
+    }
+
+    /// The socket, for another thread to listen on.
+    pub(super) fn into_std(self) -> std::net::TcpListener {
+        self.socket.into()
     }
 
     /// Hands the socket to the event loop, within which this must be called.
@@ -80,6 +87,16 @@ pub(super) fn bind(settings: &Settings) -> Result<Vec<Socket>, ServerError> {
         return Err(ServerError::NothingToListenOn);
     }
     Ok(sockets)
+}
+
+/// Listens where the metrics are to be served, if they are.
+pub(super) fn bind_metrics(settings: &Settings) -> Result<Option<Socket>, ServerError> {
+    if settings.metrics_port == 0 {
+        return Ok(None);
+    }
+    let socket = bind_tcp(&settings.metrics_bind, settings.metrics_port, METRICS_BACKLOG);
+    let address = format!("{}:{}", settings.metrics_bind, settings.metrics_port);
+    socket.map(Some).map_err(|source| ServerError::Listen { address, source })
 }
 
 /// Whether the address, or its whole family, is not there; rather than taken or forbidden.

@@ -16,6 +16,8 @@
 //! * [`listener`]: TCP and Unix sockets, and what an accepted connection is set to.
 //! * [`connection`]: a client's turn.
 //! * [`jobs`]: background work, in idle time and when it is owed.
+//! * [`metrics`]: `/metrics` for Prometheus, by another thread.
+//! * [`files`]: what is written to disk, by another thread.
 //! * [`clock`], [`signals`], [`descriptors`], [`host`]: the process's surroundings.
 
 use std::cell::{Cell, RefCell};
@@ -39,15 +41,19 @@ use connection::Desk;
 mod clock;
 mod connection;
 mod descriptors;
+mod files;
 mod host;
 mod jobs;
 mod listener;
+mod metrics;
 mod signals;
 mod stream;
 mod upload;
 
 /// Turns between two looks for new events of the system while tasks are ready. tokio's own 61 lets a busy loop look too late.
 const TURNS_PER_LOOK: u32 = 31;
+/// Connections that a turn ends because their client was killed, some 0.3 us each; each then has a turn for its own end.
+const ENDED_AT_ONCE: usize = 128;
 /// How long the end waits for clients to take the replies that they are owed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -78,8 +84,8 @@ struct Shared {
     desk: RefCell<Desk>,
     /// How to end the task of each client.
     tasks: RefCell<HashMap<ClientId, AbortHandle>>,
-    /// The tasks of clients that wait for what others hold, or for a key.
-    waiting: RefCell<HashMap<ClientId, Waker>>,
+    /// How to wake the task of each client, whatever it waits for.
+    wakers: RefCell<HashMap<ClientId, Waker>>,
     /// When the jobs will look for work next, on the monotonic clock, in microseconds.
     rest_ends_us: Cell<u64>,
     /// Told when they have to look earlier.
@@ -95,18 +101,46 @@ struct Shared {
 }
 
 impl Shared {
-    /// Wakes the connections whose client may go on, in order, and the jobs if one of them is due before they meant to look.
-    /// After whatever may have ended a long command, or answered or parked a request.
+    /// Wakes the connections whose client may go on or is sent something, in order, closes those that are to be closed, and wakes the
+    /// jobs if one of them is due before they meant to look. After whatever may have ended a long command, or answered or parked a
+    /// request.
     fn wake(&self, engine: &mut Engine) {
-        if engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get()) {
+        let is_due = engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get());
+        if is_due || engine.has_ready() || engine.is_delivering() {
             self.rest_ends.notify_one();
         }
-        if engine.holds.is_idle() && !engine.outbox.has_woken() && self.waiting.borrow().is_empty() {
+        if engine.clients.has_killed() {
+            self.end_killed(engine);
+        }
+        if engine.crowd_in_debt() {
+            self.rest_ends.notify_one();
+        }
+        if !engine.holds.has_woken() && !engine.outbox.has_woken() {
             return;
         }
+        let wakers = self.wakers.borrow();
         for client in engine.holds.take_woken().into_iter().chain(engine.outbox.take_woken()) {
-            if let Some(waker) = self.waiting.borrow_mut().remove(&client) {
-                waker.wake();
+            if let Some(waker) = wakers.get(&client) {
+                waker.wake_by_ref();
+            }
+        }
+        for client in engine.outbox.take_closing() {
+            tracing::warn!("closing the connection of client {}: too much waits for it", client.0);
+            if let Some(task) = self.tasks.borrow().get(&client) {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Ends some connections whose client was killed; the jobs see to the others.
+    #[cold]
+    fn end_killed(&self, engine: &mut Engine) {
+        let tasks = self.tasks.borrow();
+        for client in engine.take_killed(ENDED_AT_ONCE) {
+            if let Some(task) = tasks.get(&client) {
+                task.abort();
             }
         }
     }
@@ -128,6 +162,7 @@ impl Shared {
 pub struct Server {
     settings: Settings,
     sockets: Vec<listener::Socket>,
+    metrics: Option<listener::Socket>,
     config_file: String,
 }
 
@@ -141,7 +176,8 @@ impl Server {
     pub fn bind(mut settings: Settings) -> Result<Server, ServerError> {
         descriptors::make_room_for_clients(&mut settings);
         let sockets = listener::bind(&settings)?;
-        Ok(Server { settings, sockets, config_file: String::new() })
+        let metrics = listener::bind_metrics(&settings)?;
+        Ok(Server { settings, sockets, metrics, config_file: String::new() })
     }
 
     /// Tells INFO which file the settings came from.
@@ -181,7 +217,7 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
 }
 
 async fn serve(server: Server) -> Result<(), ServerError> {
-    let Server { settings, sockets, config_file } = server;
+    let Server { settings, sockets, metrics, config_file } = server;
     let mut signals = signals::Signals::new().map_err(ServerError::Runtime)?;
     let clock = Clock::new();
     let keepalive = Duration::from_secs(settings.tcp_keepalive.into());
@@ -192,7 +228,7 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         clock,
         desk: RefCell::new(Desk::new()),
         tasks: RefCell::new(HashMap::new()),
-        waiting: RefCell::new(HashMap::new()),
+        wakers: RefCell::new(HashMap::new()),
         rest_ends_us: Cell::new(0),
         rest_ends: Notify::new(),
         turns: Cell::new(0),
@@ -209,6 +245,10 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         acceptors.push(tokio::task::spawn_local(listener::accept(listener, Rc::clone(&shared), keepalive)));
     }
     let jobs = tokio::task::spawn_local(jobs::run(Rc::clone(&shared)));
+    let metrics = match metrics {
+        Some(socket) => Some(metrics::start(socket.into_std(), Rc::clone(&shared)).map_err(ServerError::Runtime)?),
+        None => None,
+    };
 
     tokio::select! {
         name = signals.end() => tracing::info!("received {name}, shutting down"),
@@ -218,6 +258,9 @@ async fn serve(server: Server) -> Result<(), ServerError> {
     shared.ending.set(true);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     jobs.abort();
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     for path in unix_paths {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!("cannot remove the Unix socket {}: {error}", path.display());

@@ -55,6 +55,11 @@ impl Upload {
         self.received == self.len
     }
 
+    /// Bytes that have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// The value; `None` if there was no memory for it.
     pub(super) fn into_value(self) -> Option<Blob> {
         self.value

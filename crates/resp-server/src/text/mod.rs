@@ -16,6 +16,7 @@ mod float_text;
 pub mod glob;
 pub mod integer;
 pub mod long_double;
+pub mod quote;
 pub mod split;
 
 /// What C calls white space in the "C" locale: blank, tab, newline, vertical tab, form feed, carriage return.

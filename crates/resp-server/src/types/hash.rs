@@ -23,6 +23,7 @@ pub mod packed;
 
 use chunkbuf::{BLOB_THRESHOLD, Blob, BlobId, Entry, Key, Location, MapId, PutError, Slices, Store, UserFlags};
 
+use super::ahead::{self, look_ahead};
 use super::name::{Name, StoredName};
 use super::wheel::{Millis, Wheel};
 use super::{Collection, Large};
@@ -34,8 +35,6 @@ const TIMED: UserFlags = UserFlags::A;
 const BLOB: UserFlags = UserFlags::B;
 const EXPIRY_BYTES: usize = size_of::<i64>();
 const BLOB_ID_BYTES: usize = size_of::<u32>();
-/// What a field takes beside name and value: header, lengths, its share of the index.
-pub const FIELD_BYTES: u64 = 16;
 /// Groups of a wheel's records, 4 KiB each, that are freed in a step.
 const FREED_GROUPS: u32 = 64;
 
@@ -237,6 +236,12 @@ impl Hash {
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
         let field = self.read(store, &entry);
         (!field.expires.is_some_and(|at| at.is_past(now))).then_some(field)
+    }
+
+    /// Prepares for fields to be looked up (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'a>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'a [u8]>) {
+        look_ahead(store, self.map, name_at);
     }
 
     /// Sets a field; whether there was none of that name. One that has expired at `now` was not there. O(length), for a blob O(1);
@@ -525,6 +530,7 @@ impl Large for Hash {
                 value: if let Value::Blob(blob) = field.value { Err(blob.clone()) } else { Ok(field.value.to_vec()) },
             });
         });
+        ahead::fetch(store, target.map, fields.iter().map(|field| &field.name[..]));
         for Copied { name, expiry, value } in fields {
             let value = match &value {
                 Ok(bytes) => NewValue::Bytes(bytes),
@@ -582,6 +588,14 @@ impl<'a> Reader<'a> {
                 lives.then_some((Value::Packed(field.value), field.expires))
             }
             Reader::Large(hash, store, now) => hash.get(store, name, now).map(|field| (field.value, field.expires)),
+        }
+    }
+
+    /// Prepares for fields to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        if let Reader::Large(hash, store, _) = self {
+            hash.look_ahead(store, name_at);
         }
     }
 

@@ -20,7 +20,8 @@
 //! Invariants (a test's audit checks them):
 //! 1. No node is empty; the tree's weight is the number of elements.
 //! 2. `held_bytes` is the sum over the nodes, and so is `listpack_bytes`.
-//! 3. A change that returns an error has changed nothing: memory is taken before anything is moved.
+//! 3. The heap of the tree is in the store's books.
+//! 4. A change that returns an error has changed nothing: memory is taken before anything is moved.
 
 pub mod encoding;
 mod node;
@@ -132,7 +133,10 @@ impl Large for List {
     }
 
     fn free_some(&mut self, store: &mut Store) -> bool {
-        self.nodes.free_some(FREE_LEAVES, |node| node.free(store))
+        let before = self.nodes.memory_bytes();
+        let more = self.nodes.free_some(FREE_LEAVES, |node| node.free(store));
+        store.count_heap(before, self.nodes.memory_bytes());
+        more
     }
 
     fn memory_bytes(&self, _: &Store) -> u64 {
@@ -240,11 +244,11 @@ impl List {
             End::Tail => self.len(),
         };
         match Form::of(store, element)? {
-            Form::Blob(blob) => self.add(index, Node::Blob(blob)),
+            Form::Blob(blob) => self.add(store, index, Node::Blob(blob)),
             Form::Bytes(bytes) => {
                 if !self.put_at_end_of(store, index.saturating_sub(1), end, &bytes)? {
                     let node = Node::with(store, end, &bytes, self.next_block_bytes())?;
-                    self.add(index, node);
+                    self.add(store, index, node);
                 }
             }
         }
@@ -296,7 +300,7 @@ impl List {
                 if into > 0 {
                     self.split(store, index, None)?;
                 }
-                self.add(index, Node::Blob(blob));
+                self.add(store, index, Node::Blob(blob));
             }
             Form::Bytes(bytes) => {
                 let put = self.edit(index, |node, into| {
@@ -311,7 +315,7 @@ impl List {
                 }
                 if !self.put_at_end_of(store, index - 1, End::Tail, &bytes)? {
                     let node = Node::with(store, End::Tail, &bytes, 0)?;
-                    self.add(index, node);
+                    self.add(store, index, node);
                 }
             }
         }
@@ -377,7 +381,7 @@ impl List {
             };
             let (weight, left) = (ranked::Item::weight(node), max - removed);
             if weight <= left {
-                self.take(index).free(store);
+                self.take(store, index).free(store);
                 removed += weight;
                 continue;
             }
@@ -410,7 +414,7 @@ impl List {
             }
         };
         if equal == weight {
-            self.take(begin).free(store);
+            self.take(store, begin).free(store);
         } else if equal > 0 {
             self.edit(begin, |node, _| {
                 let Node::Block(block) = node else { unreachable!("a blob weighs 1") };
@@ -440,7 +444,7 @@ impl List {
                 return Ok(true);
             }
             let copy = node.copy(store)?;
-            target.add(target.len(), copy);
+            target.add(store, target.len(), copy);
         }
         Ok(false)
     }
@@ -485,7 +489,7 @@ impl List {
         if let Some(element) = element {
             moved.push(room, element);
         }
-        self.add(if is_left { begin } else { index }, Node::Block(moved));
+        self.add(store, if is_left { begin } else { index }, Node::Block(moved));
         Ok(())
     }
 
@@ -493,7 +497,7 @@ impl List {
     fn pop_at<R>(&mut self, store: &mut Store, index: u64, visit: impl FnOnce(Element<'_>) -> R) -> R {
         let (node, _) = self.nodes.get(index).expect("there is such an element");
         if ranked::Item::weight(node) == 1 {
-            let node = self.take(index);
+            let node = self.take(store, index);
             let outcome = match &node {
                 Node::Blob(blob) => visit(Element::Blob(blob)),
                 Node::Block(block) => visit(Element::Bytes(block.entries().next().expect("it weighs 1"))),
@@ -532,7 +536,7 @@ impl List {
             self.edit(index, |node, _| node.shrink(store));
             return;
         };
-        let node = self.take(begin);
+        let node = self.take(store, begin);
         self.edit(neighbour, |other, _| {
             if let (Node::Block(other), Node::Block(block)) = (other, &node) {
                 other.absorb(end, block);
@@ -555,15 +559,19 @@ impl List {
     }
 
     /// Puts a node so that it begins at `index`.
-    fn add(&mut self, index: u64, node: Node) {
+    fn add(&mut self, store: &mut Store, index: u64, node: Node) {
         self.listpack_bytes += node.listpack_bytes();
         self.held_bytes += node.held_bytes();
+        let before = self.nodes.memory_bytes();
         self.nodes.insert(index, node);
+        store.count_heap(before, self.nodes.memory_bytes());
     }
 
     /// Takes the node out that `index` is in.
-    fn take(&mut self, index: u64) -> Node {
+    fn take(&mut self, store: &mut Store, index: u64) -> Node {
+        let before = self.nodes.memory_bytes();
         let node = self.nodes.remove(index);
+        store.count_heap(before, self.nodes.memory_bytes());
         self.listpack_bytes -= node.listpack_bytes();
         self.held_bytes -= node.held_bytes();
         node

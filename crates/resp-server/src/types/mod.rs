@@ -13,6 +13,7 @@
 //!
 //! The forms know no protocol, no databases and no clock; what they take from the store they are handed with each call.
 
+pub mod ahead;
 pub mod hash;
 pub mod list;
 pub mod name;

@@ -11,6 +11,10 @@
 //!
 //! No name of its own has 65,535 bytes, so the length of a key tells which of them it is. The digest is keyed with the store's seed:
 //! nobody can make two names that share one.
+//!
+//! Who knows keys by their 64-bit hash alone needs another key for a name whose own has the hash of another's. Such a name is
+//! *salted*: it has the longer form, whatever its length, with a digest of salt and name. If it is short, zeros fill its place in the
+//! key, and the length says how many, below 0.
 
 use std::borrow::Cow;
 
@@ -21,14 +25,16 @@ pub const SHORT_BYTES_MAX: usize = KEY_LEN_MAX - 1;
 
 const DIGEST_BYTES: usize = 16;
 const HEAD_BYTES: usize = KEY_LEN_MAX - DIGEST_BYTES;
-const LENGTH_BYTES: usize = size_of::<u32>();
+const LENGTH_BYTES: usize = size_of::<i32>();
 
 /// A name in the form in which a map takes it.
 #[derive(Clone, Debug)]
 pub struct Name<'a> {
     key: Cow<'a, [u8]>,
+    /// Bytes of `rest`; below 0: of the zeros in the key.
     length: [u8; LENGTH_BYTES],
     rest: &'a [u8],
+    is_long: bool,
 }
 
 impl<'a> Name<'a> {
@@ -36,13 +42,26 @@ impl<'a> Name<'a> {
     #[inline]
     pub fn new(store: &Store, name: &'a [u8]) -> Name<'a> {
         if name.len() <= SHORT_BYTES_MAX {
-            return Name { key: Cow::Borrowed(name), length: [0; LENGTH_BYTES], rest: &[] };
+            return Name { key: Cow::Borrowed(name), length: [0; LENGTH_BYTES], rest: &[], is_long: false };
         }
-        let (head, rest) = name.split_at(HEAD_BYTES);
-        let key = [head, &store.digest(name)].concat();
+        Name::long(name, store.digest(name))
+    }
+
+    /// The form of a name that has a salt, or none if that is 0.
+    pub fn salted(store: &Store, name: &'a [u8], salt: u32) -> Name<'a> {
+        if salt == 0 {
+            return Name::new(store, name);
+        }
+        Name::long(name, store.digest(&[&salt.to_le_bytes(), name].concat()))
+    }
+
+    fn long(name: &'a [u8], digest: [u8; DIGEST_BYTES]) -> Name<'a> {
+        let (head, rest) = name.split_at(name.len().min(HEAD_BYTES));
+        let zeros = HEAD_BYTES - head.len();
+        let key = [head, &vec![0; zeros], &digest].concat();
         debug_assert_eq!(key.len(), KEY_LEN_MAX);
-        let length = u32::try_from(rest.len()).expect("no argument has 4 GiB").to_le_bytes();
-        Name { key: Cow::Owned(key), length, rest }
+        let length = i32::try_from(rest.len()).expect("no name has 2 GiB") - zeros as i32;
+        Name { key: Cow::Owned(key), length: length.to_le_bytes(), rest, is_long: true }
     }
 
     /// The key.
@@ -54,13 +73,13 @@ impl<'a> Name<'a> {
     /// What goes in front of the value: two parts, without a byte if the name is its own key.
     #[inline]
     pub fn parts(&self) -> [&[u8]; 2] {
-        if self.rest.is_empty() { [&[], &[]] } else { [&self.length, self.rest] }
+        if self.is_long { [&self.length, self.rest] } else { [&[], &[]] }
     }
 
     /// Bytes of the [parts](Name::parts).
     #[inline]
     pub fn parts_len(&self) -> usize {
-        if self.rest.is_empty() { 0 } else { LENGTH_BYTES + self.rest.len() }
+        if self.is_long { LENGTH_BYTES + self.rest.len() } else { 0 }
     }
 }
 
@@ -80,8 +99,10 @@ impl<'a> StoredName<'a> {
         }
         let mut length = [0; LENGTH_BYTES];
         value.slice(0..LENGTH_BYTES).copy_to(&mut length);
-        let end = LENGTH_BYTES + u32::from_le_bytes(length) as usize;
-        let name = StoredName { head: key.slice(0..HEAD_BYTES), rest: Some(value.slice(LENGTH_BYTES..end)) };
+        let length = i32::from_le_bytes(length);
+        let end = LENGTH_BYTES + length.max(0) as usize;
+        let head = key.slice(0..HEAD_BYTES - length.min(0).unsigned_abs() as usize);
+        let name = StoredName { head, rest: Some(value.slice(LENGTH_BYTES..end)) };
         (name, value.slice(end..value.len()))
     }
 
@@ -137,6 +158,28 @@ mod tests {
             assert_eq!(stored.as_slice(&mut Vec::new()), bytes);
         }
         assert_eq!(store.len(map), lens.len() as u64);
+    }
+
+    #[test]
+    fn a_salted_name_has_another_key_and_reads_back() {
+        let mut store = Store::new(Options::default());
+        let map = store.create();
+        for len in [0, 1, 100, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 200_000] {
+            let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            assert_eq!(Name::salted(&store, &bytes, 0).key(), Name::new(&store, &bytes).key());
+            for salt in [1, 2] {
+                let name = Name::salted(&store, &bytes, salt);
+                let [length, rest] = name.parts();
+                assert_eq!(length.len() + rest.len(), name.parts_len());
+                let key = store.key(name.key());
+                assert!(store.find(map, &key).is_none());
+                store.put_at(map, &key, None, UserFlags::NONE, &[length, rest, b"v"]).expect("memory is not limited");
+                let (_, entry) = store.find_entry(map, &key).expect("just put");
+                let (stored, value) = StoredName::split(entry.key, entry.value);
+                assert_eq!((stored.len(), value.to_vec()), (len, b"v".to_vec()));
+                assert_eq!(stored.as_slice(&mut Vec::new()), bytes);
+            }
+        }
     }
 
     #[test]

@@ -120,8 +120,11 @@ impl<T: Item> Ranked<T> {
         self.weight == 0
     }
 
-    /// What the tree takes in memory, without what its items own elsewhere. O(1).
+    /// What the tree takes in memory, without what its items own elsewhere; nothing without items. O(1).
     pub fn memory_bytes(&self) -> u64 {
+        if self.items == 0 {
+            return 0;
+        }
         let leaf = LEAF_ITEMS_MAX * size_of::<T>();
         let child = size_of::<u64>() + size_of::<T::Mark>() + size_of::<Node<T>>();
         let inner = size_of::<Inner<T>>() + CHILDREN_MAX * child;

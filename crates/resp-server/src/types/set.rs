@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 use chunkbuf::{Entry, Key, Location, MapId, PutError, Store, UserFlags};
 
+use super::ahead::{self, look_ahead};
 use super::name::{Name, StoredName};
 use super::packed::{self, Elements};
 use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
@@ -509,6 +510,12 @@ impl Set {
         self.view().contains(store, member)
     }
 
+    /// Prepares for members to be looked up (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'a>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'a [u8]>) {
+        look_ahead(store, self.map, name_at);
+    }
+
     /// Adds a member; whether it was not there. O(1).
     ///
     /// # Errors
@@ -590,6 +597,7 @@ impl Large for Set {
         let Collection::Set(target) = target else { unreachable!("a copy is of the same kind") };
         let mut members: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         *cursor = store.scan(self.map, *cursor, |_, entry| members.push((entry.key.to_vec(), entry.value.to_vec())));
+        ahead::fetch(store, target.map, members.iter().map(|(key, _)| &key[..]));
         for (key, rest) in &members {
             let key = store.key(key);
             // A scan that goes on after a while may go back a little.
@@ -701,6 +709,21 @@ impl Source<'_> {
         }
     }
 
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        if let Source::Large(view) = self {
+            look_ahead(store, view.map, name_at);
+        }
+    }
+
+    /// Prepares for a few members to be looked up, where that takes time (see [`ahead::fetch`]).
+    pub fn fetch<'n>(&self, store: &Store, names: impl Iterator<Item = &'n [u8]> + Clone) {
+        if let Source::Large(view) = self {
+            ahead::fetch(store, view.map, names);
+        }
+    }
+
     /// Visits some members, 16 or about so many, and returns the next cursor, 0 at the end; start with 0.
     pub fn scan(&self, store: &Store, cursor: u64, visit: impl FnMut(Member<'_>)) -> u64 {
         match self {
@@ -759,6 +782,14 @@ impl Growing {
         match self {
             Growing::Packed(edit) => Source::Packed(Cow::Borrowed(edit.bytes())),
             Growing::Large(set) => Source::Large(set.view()),
+        }
+    }
+
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'a>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'a [u8]>) {
+        if let Growing::Large(set) = self {
+            set.look_ahead(store, name_at);
         }
     }
 

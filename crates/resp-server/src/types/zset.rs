@@ -11,8 +11,9 @@
 //! themselves are looked up where scores are equal and when they are told. What holds of a large set:
 //!
 //! 1. Each item of the tree is one entry of the map, with the same bits of the score, and the other way round.
-//! 2. The tree is in order. Two members with equal scores *and* equal hashes of 64 bits are taken for impossible: of ten million
-//!    members with one score, two would have them in 3 sets of a million, and nobody who does not know the seed can choose them.
+//! 2. The tree is in order.
+//! 3. No two entries have one hash: a member that would have that of another is [salted](Name::salted). Of ten million members, two
+//!    would in 3 sets of a million. Who adds a member looks for the hash; others pay nothing until a set has had such a member.
 //!
 //! Costs of a large set: a look-up by member O(1); its rank, a change, a removal, the rank of a bound O(log N), where members have to
 //! be read on equal scores; N members in order: N look-ups by hash.
@@ -25,6 +26,7 @@ use std::ops::Range;
 
 use chunkbuf::{Entry, MapId, PutError, Slices, Store, UserFlags};
 
+use super::ahead::{FAR, NEAR, look_ahead};
 use super::name::{Name, StoredName};
 use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
@@ -172,6 +174,14 @@ impl<'a> Reader<'a> {
         match self {
             Reader::Packed(packed) => packed.pairs().find(|pair| pair.member == member).map(|pair| pair.score),
             Reader::Large(set, store) => set.score(store, member),
+        }
+    }
+
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        if let Reader::Large(set, store) = self {
+            look_ahead(store, set.map, name_at);
         }
     }
 
@@ -324,6 +334,12 @@ impl Draft {
         }
     }
 
+    /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
+    #[inline]
+    pub fn look_ahead<'n>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
+        self.reader(store).look_ahead(name_at);
+    }
+
     /// Bytes that each change goes through because they are packed.
     pub fn packed_bytes(&self) -> usize {
         match self {
@@ -469,6 +485,8 @@ pub struct SortedSet {
     map: MapId,
     ranks: Ranked<Scored>,
     encoding: Encoding,
+    /// The greatest salt that a member has had.
+    salts: u32,
 }
 
 /// An entry's member and score.
@@ -486,7 +504,7 @@ fn read_score(value: Slices<'_>) -> f64 {
 impl SortedSet {
     /// An empty set with a map of its own. Takes no memory of the store yet.
     pub fn new(store: &mut Store, encoding: Encoding) -> SortedSet {
-        SortedSet { map: store.create(), ranks: Ranked::new(), encoding }
+        SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0 }
     }
 
     /// What packed bytes hold, some hundred members at most.
@@ -498,21 +516,44 @@ impl SortedSet {
         let mut set = SortedSet::new(store, packed.encoding());
         for pair in packed.pairs() {
             if let Err(error) = set.set(store, limits, pair.member, pair.score) {
-                store.drop_map(set.map);
+                while set.free_some(store) {}
                 return Err(error);
             }
         }
         Ok(set)
     }
 
+    /// The form in which the map has a member, or would have it if it had no twin.
+    #[inline]
+    fn name<'m>(&self, store: &Store, member: &'m [u8]) -> Name<'m> {
+        if self.salts == 0 { Name::new(store, member) } else { self.name_among_salted(store, member) }
+    }
+
+    #[cold]
+    fn name_among_salted<'m>(&self, store: &Store, member: &'m [u8]) -> Name<'m> {
+        let mut names = (0..=self.salts).map(|salt| Name::salted(store, member, salt));
+        let found = names.find(|name| store.find(self.map, &store.key(name.key())).is_some());
+        found.unwrap_or_else(|| Name::new(store, member))
+    }
+
+    /// The form for a member that is to be added, with a hash that no other has.
+    #[cold]
+    fn salted<'m>(&mut self, store: &Store, member: &'m [u8]) -> Name<'m> {
+        let mut salted = (1..).map(|salt| (salt, Name::salted(store, member, salt)));
+        let free = salted.find(|(_, name)| !store.has_hash(self.map, store.key(name.key()).hash()));
+        let (salt, name) = free.expect("there are more salts than members");
+        self.salts = self.salts.max(salt);
+        name
+    }
+
     fn score(&self, store: &Store, member: &[u8]) -> Option<f64> {
-        let name = Name::new(store, member);
+        let name = self.name(store, member);
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
         Some(split(&entry).1)
     }
 
     fn rank(&self, store: &Store, member: &[u8]) -> Option<(u64, f64)> {
-        let name = Name::new(store, member);
+        let name = self.name(store, member);
         let key = store.key(name.key());
         let (_, entry) = store.find_entry(self.map, &key)?;
         let (_, score) = split(&entry);
@@ -522,7 +563,7 @@ impl SortedSet {
     /// The rank that `member` has as this item, or would have.
     fn place(&self, store: &Store, member: &[u8], item: Scored) -> u64 {
         self.ranks.partition_point(|other| {
-            // Its own hash: the member itself (2).
+            // Its own hash: the member itself (3).
             let is_tie = other.score == item.score && other.hash != item.hash;
             other.score < item.score || (is_tie && self.with_member(store, other, |name| name < member))
         })
@@ -548,10 +589,14 @@ impl SortedSet {
     /// # Errors
     /// The store's; nothing has changed then.
     pub fn set(&mut self, store: &mut Store, limits: &Limits, member: &[u8], score: f64) -> Result<Change, PutError> {
-        let name = Name::new(store, member);
-        let key = store.key(name.key());
-        let [length, rest] = name.parts();
+        let mut name = self.name(store, member);
+        let mut key = store.key(name.key());
         let old = store.find_entry(self.map, &key).map(|(location, entry)| (location, split(&entry).1));
+        if old.is_none() && store.has_hash(self.map, key.hash()) {
+            name = self.salted(store, member);
+            key = store.key(name.key());
+        }
+        let [length, rest] = name.parts();
         let encoding = match old {
             Some(_) => self.encoding,
             None => self.encoding.with(self.ranks.weight() + 1, member.len(), limits),
@@ -565,7 +610,7 @@ impl SortedSet {
                     store.put_at(self.map, &key, Some(location), UserFlags::NONE, &[length, rest, &bytes])?;
                 }
                 let rank = self.place(store, member, Scored { score: old, hash: key.hash() });
-                let item = self.ranks.remove(rank);
+                let item = self.change_ranks(store, |ranks| ranks.remove(rank));
                 debug_assert_eq!(item, Scored { score: old, hash: key.hash() });
                 Change::Moved
             }
@@ -577,7 +622,7 @@ impl SortedSet {
         };
         let item = Scored { score, hash: key.hash() };
         let rank = self.place(store, member, item);
-        self.ranks.insert(rank, item);
+        self.change_ranks(store, |ranks| ranks.insert(rank, item));
         Ok(change)
     }
 
@@ -586,8 +631,8 @@ impl SortedSet {
         let Some((rank, _)) = self.rank(store, member) else {
             return false;
         };
-        self.ranks.remove(rank);
-        let name = Name::new(store, member);
+        self.change_ranks(store, |ranks| ranks.remove(rank));
+        let name = self.name(store, member);
         let key = store.key(name.key());
         let location = store.find(self.map, &key).expect("it has a rank");
         store.remove_at(self.map, &key, location);
@@ -600,7 +645,7 @@ impl SortedSet {
     }
 
     fn remove_rank(&mut self, store: &mut Store, rank: u64) {
-        let item = self.ranks.remove(rank);
+        let item = self.change_ranks(store, |ranks| ranks.remove(rank));
         let mut found = None;
         store.with_hash(self.map, item.hash, |location, entry| {
             if split(&entry).1.to_bits() == item.score.to_bits() {
@@ -619,14 +664,34 @@ impl SortedSet {
         mut visit: impl FnMut(&[u8], f64) -> bool,
     ) -> u64 {
         let len = ranks.end.saturating_sub(ranks.start) as usize;
-        let mut visited = 0;
-        let mut each = |item: &Scored| {
-            visited += 1;
-            self.with_member(store, *item, |member| visit(member, item.score))
-        };
+        let each = |item: &Scored| self.with_member(store, *item, |member| visit(member, item.score));
         match direction {
-            Direction::Forward => for _ in self.ranks.forward(ranks.start).take(len).take_while(|item| each(item)) {},
-            Direction::Backward => for _ in self.ranks.backward(ranks.end).take(len).take_while(|item| each(item)) {},
+            Direction::Forward => self.walk(store, || self.ranks.forward(ranks.start).take(len), each),
+            Direction::Backward => self.walk(store, || self.ranks.backward(ranks.end).take(len), each),
+        }
+    }
+
+    /// Goes through items, fetching those to come, until one says that it is enough; how many it was.
+    fn walk<'a, I: Iterator<Item = &'a Scored>>(
+        &self,
+        store: &Store,
+        items: impl Fn() -> I,
+        mut each: impl FnMut(&Scored) -> bool,
+    ) -> u64 {
+        let (mut far, mut near) = (items(), items());
+        for _ in 0..NEAR {
+            self.fetch_next(store, far.next(), None);
+        }
+        for _ in NEAR..FAR {
+            self.fetch_next(store, far.next(), near.next());
+        }
+        let mut visited = 0;
+        for item in items() {
+            self.fetch_next(store, far.next(), near.next());
+            visited += 1;
+            if !each(item) {
+                break;
+            }
         }
         visited
     }
@@ -639,9 +704,19 @@ impl SortedSet {
     pub fn copy_some(&self, target: &mut SortedSet, store: &mut Store, bytes: usize) -> Result<bool, PutError> {
         /// What a member costs beside its bytes.
         const MEMBER: usize = 128;
-        target.encoding = self.encoding;
+        (target.encoding, target.salts) = (self.encoding, self.salts);
         let mut left = bytes;
-        for item in self.ranks.forward(target.ranks.weight()) {
+        let begin = target.ranks.weight();
+        let (mut far, mut near) = (self.ranks.forward(begin), self.ranks.forward(begin));
+        for _ in 0..NEAR {
+            self.fetch_next(store, far.next(), None);
+        }
+        for item in self.ranks.forward(begin) {
+            let next = far.next();
+            self.fetch_next(store, next, near.next());
+            if let Some(next) = next {
+                store.prefetch(target.map, next.hash);
+            }
             let mut found = None;
             store.with_hash(self.map, item.hash, |_, entry| {
                 if split(&entry).1.to_bits() == item.score.to_bits() {
@@ -650,13 +725,32 @@ impl SortedSet {
             });
             let (key, value) = found.expect("each item is an entry (1)");
             store.put_at(target.map, &store.key(&key), None, UserFlags::NONE, &[&value])?;
-            target.ranks.push_back(*item);
+            target.change_ranks(store, |ranks| ranks.push_back(*item));
             match left.checked_sub(MEMBER + key.len() + value.len()) {
                 Some(less) => left = less,
                 None => return Ok(target.ranks.weight() < self.ranks.weight()),
             }
         }
         Ok(false)
+    }
+
+    /// Fetches the entries of items that come next in a walk: `far` and `near` go before it.
+    #[inline]
+    fn fetch_next(&self, store: &Store, far: Option<&Scored>, near: Option<&Scored>) {
+        if let Some(item) = far {
+            store.prefetch(self.map, item.hash);
+        }
+        if let Some(item) = near {
+            store.prefetch_entry(self.map, item.hash);
+        }
+    }
+
+    /// Changes the tree, and keeps its heap in the store's books.
+    fn change_ranks<R>(&mut self, store: &mut Store, change: impl FnOnce(&mut Ranked<Scored>) -> R) -> R {
+        let before = self.ranks.memory_bytes();
+        let outcome = change(&mut self.ranks);
+        store.count_heap(before, self.ranks.memory_bytes());
+        outcome
     }
 
     /// What OBJECT ENCODING says.
@@ -692,7 +786,7 @@ impl Large for SortedSet {
     fn free_some(&mut self, store: &mut Store) -> bool {
         /// About 1,000 items in 16 KiB.
         const LEAVES: usize = 16;
-        if self.ranks.free_some(LEAVES, drop) {
+        if self.change_ranks(store, |ranks| ranks.free_some(LEAVES, drop)) {
             return true;
         }
         store.drop_map(self.map);
@@ -715,7 +809,7 @@ impl Large for SortedSet {
         _now: Millis,
     ) -> Result<bool, PutError> {
         /// What is copied in one go.
-        const BYTES: usize = 4096;
+        const BYTES: usize = 2048;
         let Collection::SortedSet(target) = target else { unreachable!("a copy is of the same kind") };
         SortedSet::copy_some(self, target, store, BYTES)
     }

@@ -85,6 +85,11 @@ impl Vector {
         self.kept_bytes + self.items.len() * size_of::<Item>()
     }
 
+    /// Bytes of memory that it takes, about.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        (self.kept_bytes + (self.items.capacity() + self.merged.capacity()) * size_of::<Item>()) as u64
+    }
+
     /// The element at a place.
     pub(super) fn element(&self, at: usize) -> &[u8] {
         self.text(self.items[at].element)

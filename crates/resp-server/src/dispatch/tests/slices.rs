@@ -14,18 +14,26 @@ use crate::proto::{Batch, Reply, Span};
 
 use super::{OK, OOM, at_second, peer};
 
+/// Clients that are killed, paused or muted.
+mod control;
 /// Long commands on hashes.
 mod hashes;
 /// Long commands on lists.
 mod lists;
 /// Requests that wait for a key.
 mod parked;
+/// What is sent to clients by others.
+mod push;
+/// Long commands under a memory limit.
+mod room;
 /// Long commands on sets.
 mod sets;
 /// SORT of many elements.
 mod sort;
 /// Long commands on strings.
 mod strings;
+/// Transactions.
+mod transactions;
 /// Long commands on sorted sets.
 mod zset;
 
@@ -90,7 +98,10 @@ impl Clients {
         if this.pause == Pause::Wait && !self.engine.holds.may_retry(client) {
             return Err(Pause::Wait);
         }
-        if let Some(letters) = self.engine.outbox.take(client) {
+        // As a connection does: not in the middle of a reply.
+        if !self.engine.has_task(client)
+            && let Some(letters) = self.engine.outbox.take(client)
+        {
             this.reply.append(letters);
         }
         let OwnedRequest { bytes, batch, index } = &this.request;
@@ -115,6 +126,7 @@ impl Clients {
     fn settle(&mut self) -> HashMap<ClientId, String> {
         let mut replies = HashMap::new();
         for _ in 0..100_000 {
+            crate::dispatch::serve_parked(&mut self.engine);
             let mut clients: Vec<ClientId> = self.under_way.keys().copied().collect();
             clients.sort();
             if clients.is_empty() {

@@ -98,7 +98,7 @@ fn under_every_policy_writes_go_on_and_memory_stays_below_the_limit() {
     for policy in Policy::ALL.into_iter().filter(|&policy| policy != Policy::NoEviction) {
         for len in [40, 3_000, 100_000] {
             let mut engine = engine(&["maxmemory 4mb", &format!("maxmemory-policy {}", policy.name())]);
-            let writes = 10 * MIB / (len as u64 + 60);
+            let writes = 6 * MIB / (len as u64 + 60);
             for n in 0..writes {
                 engine.set_now(at(n * 100));
                 assert!(set(&mut engine, n, len, Ttl::At(Millis(1_700_010_000_000))), "{policy:?}, write {n}");

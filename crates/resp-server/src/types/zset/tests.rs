@@ -66,9 +66,19 @@ fn assert_same(draft: &Draft, store: &Store, model: &Model, random: &mut Random)
 /// Few scores, so that most are shared; a few members are longer than a key of a map can be.
 #[test]
 fn both_forms_do_what_a_sorted_list_does() {
-    for (seed, members, long) in [(1, 30, 0), (2, 60, 0), (3, 1500, 0), (4, 400, 20), (5, 3000, 0)] {
+    // The last two have many members of one hash.
+    for (seed, members, long, hash_mask) in [
+        (1, 30, 0, u64::MAX),
+        (2, 60, 0, u64::MAX),
+        (3, 1500, 0, u64::MAX),
+        (4, 400, 20, u64::MAX),
+        (5, 3000, 0, u64::MAX),
+        (6, 300, 0, 0xff8 << 52 | 7),
+        (7, 200, 5, 0xff << 56 | 7),
+    ] {
         println!("seed {seed}");
-        let (mut random, mut store) = (Random(seed * 77_777), store());
+        let mut random = Random(seed * 77_777);
+        let mut store = Store::new(Options { hash_mask, ..Options::default() });
         let limits = Limits::default();
         let (mut draft, mut model) = (Draft::new(Encoding::Listpack), Model::new());
         for step in 0..6000_u64 {

@@ -34,6 +34,24 @@ impl Clients {
         clients
     }
 
+    /// Turns for all clients until nothing is under way but what is parked; the replies.
+    fn settle_but_parked(&mut self) -> HashMap<ClientId, String> {
+        let mut replies = HashMap::new();
+        loop {
+            let is_left = serve_parked(&mut self.engine);
+            let mut clients: Vec<ClientId> = self.under_way.keys().copied().collect();
+            clients.sort();
+            clients.retain(|&client| match self.turn(client) {
+                Ok(reply) => replies.insert(client, reply).is_some(),
+                Err(pause) => pause != Pause::Park,
+            });
+            clients.retain(|client| self.under_way.contains_key(client));
+            if clients.is_empty() && !is_left {
+                return replies;
+            }
+        }
+    }
+
     fn at_ms(&mut self, ms: i64) {
         let begin = at_second(0);
         self.engine
@@ -147,9 +165,10 @@ fn a_wait_can_be_ended_by_others() {
     let id = |at: usize| waiters[at].0.to_string();
     let list = clients.ask(other, &["client", "list"]).unwrap();
     assert_eq!(list.matches(" flags=b ").count(), 2, "{list}");
-    assert!(
-        clients.ask(other, &["info", "clients"]).unwrap().contains("blocked_clients:2\r\ntotal_blocking_keys:1\r\n")
-    );
+    let info = clients.ask(other, &["info", "clients"]).unwrap();
+    for field in ["blocked_clients:2", "clients_in_timeout_table:0", "total_blocking_keys:1"] {
+        assert!(info.contains(&format!("{field}\r\n")), "{field}");
+    }
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":1\r\n".to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &id(0)]), Ok(":0\r\n".to_owned()));
     assert_eq!(clients.ask(other, &["client", "unblock", &id(1), "ERROR"]), Ok(":1\r\n".to_owned()));
@@ -283,5 +302,144 @@ fn a_list_with_elements_for_all_serves_all_and_a_move_serves_who_waits_for_its_t
     assert_eq!(clients.ask(pusher, &words("llen a")), Ok(":1\r\n".to_owned()));
     clients.ask(pusher, &words("zadd c 1 m")).unwrap();
     assert_eq!(clients.turn(waiters[3]), Ok("*3\r\n$1\r\nc\r\n$1\r\nm\r\n$1\r\n1\r\n".to_owned()));
+    clients.engine.audit_parked();
+}
+
+/// Requests of one client, one after another, as far as they go at once.
+struct Pipeline {
+    client: ClientId,
+    bytes: Vec<u8>,
+    batch: Batch,
+    next: usize,
+    reply: Reply,
+}
+
+impl Pipeline {
+    fn new(client: ClientId, requests: &[Vec<String>]) -> Pipeline {
+        let (mut bytes, mut batch) = (Vec::new(), Batch::new());
+        for request in requests {
+            for word in request {
+                batch.push_arg(Span { start: bytes.len() as u32, len: word.len() as u32 });
+                bytes.extend_from_slice(word.as_bytes());
+            }
+            batch.end_request();
+        }
+        Pipeline { client, bytes, batch, next: 0, reply: Reply::new() }
+    }
+
+    fn turn(&mut self, engine: &mut Engine) -> Option<Pause> {
+        let executed = execute(engine, self.client, &self.batch, self.next, &self.bytes, &mut self.reply);
+        self.next += executed.requests;
+        engine.holds.audit();
+        engine.audit_parked();
+        executed.pause
+    }
+}
+
+#[test]
+fn very_many_are_served_in_steps_and_nobody_comes_between() {
+    const WAITERS: usize = 500;
+    let mut clients = Clients::new();
+    let waiters: Vec<ClientId> = (0..WAITERS).map(|_| clients.connect()).collect();
+    for &waiter in &waiters {
+        assert_eq!(clients.ask(waiter, &words("blpop l 0")), PARKED);
+    }
+    let (pusher, other, late, flusher) = (clients.connect(), clients.connect(), clients.connect(), clients.connect());
+    let push = ["rpush", "l"].into_iter().map(str::to_owned).chain((0..=WAITERS).map(|at| at.to_string())).collect();
+    let mut pipeline = Pipeline::new(pusher, &[push, vec!["llen".to_owned(), "l".to_owned()], vec!["ping".to_owned()]]);
+    let mut pause = pipeline.turn(&mut clients.engine);
+    while pipeline.next == 0 {
+        assert_eq!(pause, Some(Pause::Slice));
+        pause = pipeline.turn(&mut clients.engine);
+    }
+    assert_eq!((pipeline.next, pause), (1, Some(Pause::Wait)));
+    let served = |clients: &Clients| waiters.iter().filter(|&&waiter| !clients.engine.is_parked(waiter)).count();
+    let after_one = served(&clients);
+    assert!((1..100).contains(&after_one), "{after_one} in a step");
+    assert!(waiters[after_one..].iter().all(|&waiter| clients.engine.is_parked(waiter)), "first come first served");
+    // Others go on, but for the list, and do not serve those who wait for it.
+    assert_eq!(clients.ask(other, &words("set x 1")), ok(OK));
+    assert_eq!(clients.ask(other, &words("lpop l")), WAIT);
+    assert_eq!(clients.ask(late, &words("blpop l 0")), WAIT);
+    assert_eq!(clients.ask(flusher, &words("flushall")), WAIT);
+    assert_eq!(served(&clients), after_one);
+    let mut steps = 1;
+    loop {
+        assert_eq!(pipeline.turn(&mut clients.engine), Some(Pause::Wait));
+        assert_eq!(pipeline.next, 1);
+        let before = served(&clients);
+        steps += 1;
+        if !serve_parked(&mut clients.engine) {
+            break;
+        }
+        assert!((before + 1..before + 100).contains(&served(&clients)));
+    }
+    assert!(steps > 4, "{steps}");
+    assert_eq!(served(&clients), WAITERS);
+    for (at, &waiter) in waiters.iter().enumerate() {
+        let element = at.to_string();
+        assert_eq!(clients.turn(waiter), Ok(format!("*2\r\n$1\r\nl\r\n${}\r\n{at}\r\n", element.len())));
+    }
+    // Who waited for the list comes first to what is left.
+    assert_eq!(clients.turn(other), bulk(&WAITERS.to_string()));
+    assert_eq!(clients.turn(late), PARKED);
+    assert_eq!(pipeline.turn(&mut clients.engine), None);
+    assert_eq!(pipeline.reply.to_vec(), format!(":{}\r\n:0\r\n+PONG\r\n", WAITERS + 1).into_bytes());
+    assert_eq!(clients.turn(flusher), ok(OK));
+    assert!(clients.engine.holds.is_idle());
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn what_changes_while_others_are_served_comes_in_its_turn() {
+    let mut clients = Clients::new();
+    let waiters: Vec<ClientId> = (0..200).map(|_| clients.connect()).collect();
+    for &waiter in &waiters {
+        assert_eq!(clients.ask(waiter, &words("blpop l 0")), PARKED);
+    }
+    let (at_m, gone, pusher, second) = (clients.connect(), clients.connect(), clients.connect(), clients.connect());
+    assert_eq!(clients.ask(at_m, &words("blpop m 0")), PARKED);
+    assert_eq!(clients.ask(gone, &words("blpop n 0")), PARKED);
+    let push: Vec<String> =
+        ["rpush", "l"].into_iter().map(str::to_owned).chain((0..200).map(|at| at.to_string())).collect();
+    assert_eq!(clients.ask(pusher, &push), ok(":200\r\n"));
+    assert_eq!(clients.ask(second, &words("rpush m x")), ok(":1\r\n"));
+    assert_eq!(clients.turn(at_m), PARKED);
+    assert_eq!(clients.ask(second, &words("lpop m")), WAIT, "it waits until its own push is served");
+    assert_eq!(clients.ask(pusher, &words("rpush n y")), WAIT, "so does the first");
+    // Those who wait go in the middle, all of them at one key.
+    clients.engine.unblock(waiters[199], Unblock::Timeout);
+    clients.engine.disconnect(gone);
+    clients.under_way.remove(&gone);
+    let replies = clients.settle_but_parked();
+    assert_eq!(replies[&at_m], "*2\r\n$1\r\nm\r\n$1\r\nx\r\n");
+    assert_eq!(replies[&second], "$-1\r\n");
+    assert_eq!(replies[&pusher], ":1\r\n");
+    assert_eq!(replies[&waiters[199]], "*-1\r\n");
+    assert_eq!(clients.ask(second, &words("lrange l 0 -1")), Ok("*1\r\n$3\r\n199\r\n".to_owned()));
+    assert!(clients.engine.holds.is_idle());
+    clients.engine.audit_parked();
+}
+
+#[test]
+fn nobody_passes_one_whose_other_key_is_held() {
+    let mut clients = Clients::new();
+    let (mover, popper, long, pusher, other) =
+        (clients.connect(), clients.connect(), clients.connect(), clients.connect(), clients.connect());
+    assert_eq!(clients.ask(mover, &words("blmove a to left left 0")), PARKED);
+    assert_eq!(clients.ask(popper, &words("blpop a 0")), PARKED);
+    let push: Vec<String> =
+        ["rpush", "to"].into_iter().map(str::to_owned).chain((0..5000).map(|at| format!("{at:0>200}"))).collect();
+    assert_eq!(clients.ask(long, &push), SLICE);
+    assert_eq!(clients.ask(pusher, &words("rpush a x")), ok(":1\r\n"));
+    assert_eq!((clients.turn(mover), clients.turn(popper)), (PARKED, PARKED));
+    assert_eq!(clients.ask(pusher, &words("get unrelated")), ok("$-1\r\n"));
+    assert_eq!(clients.ask(other, &words("lpop a")), WAIT, "the element is another's");
+    assert_eq!(clients.finish(long), ":5000\r\n");
+    assert_eq!(clients.turn(mover), bulk("x"));
+    assert_eq!(clients.turn(other), ok("$-1\r\n"));
+    assert_eq!(clients.turn(popper), PARKED);
+    assert_eq!(clients.ask(pusher, &words("lindex to 0")), bulk("x"));
+    assert!(clients.engine.holds.is_idle());
     clients.engine.audit_parked();
 }

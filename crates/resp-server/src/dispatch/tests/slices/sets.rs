@@ -330,3 +330,57 @@ fn sets_of_very_many_keys_are_held_as_it_goes() {
     assert!(clients.ask_all(long, &request("SINTERSTORE d")).starts_with("-WRONGTYPE"));
     assert!(clients.engine.holds.is_idle());
 }
+
+/// Commands that overlap held a waiting FLUSHALL up for ever.
+#[test]
+fn who_waits_for_a_whole_database_has_it_when_those_have_ended_who_came_before() {
+    for flush in ["FLUSHALL", "FLUSHDB"] {
+        let (mut clients, [reader, flusher, late]) = with_large_sets();
+        let (elsewhere, other) = (clients.connect(), clients.connect());
+        clients.say(other, "SET x 1");
+        clients.say(other, "RPUSH small a b c");
+        assert_eq!(clients.ask(reader, &words("SMEMBERS a")), SLICE);
+        assert_eq!(clients.ask(flusher, &words(flush)), WAIT);
+        assert_eq!(clients.ask(late, &words("SMEMBERS b")), WAIT, "it would be long");
+        assert_eq!(clients.ask(elsewhere, &words("SELECT 1")), ok(OK));
+        for (request, reply) in
+            [("GET x", "$1\r\n1\r\n"), ("SISMEMBER b m3000", ":1\r\n"), ("LRANGE small 1 1", "*1\r\n$1\r\nb\r\n")]
+        {
+            assert_eq!(clients.ask(other, &words(request)), ok(reply), "what is short goes on");
+        }
+        let many = sadd("many", 0..2000);
+        if flush == "FLUSHDB" {
+            assert_eq!(clients.ask_all(elsewhere, &many), ":2000\r\n", "another database is not concerned");
+        } else {
+            assert_eq!(clients.ask(elsewhere, &many), WAIT);
+        }
+        assert_eq!(clients.turn(late), WAIT);
+        clients.finish(reader);
+        assert_eq!(clients.turn(late), WAIT, "it came later");
+        assert_eq!(clients.turn(flusher), ok(OK));
+        let replies = clients.settle();
+        assert_eq!(replies[&late], "*0\r\n");
+        assert!(clients.engine.holds.is_idle());
+    }
+}
+
+/// Readers of very many sets share them: who finds one of them expired must not take it away from the others.
+#[test]
+fn a_set_that_expires_among_very_many_is_read_to_its_end() {
+    let (mut clients, [reader, other, _]) = with_large_sets();
+    clients.say(other, "PEXPIRE a 1000");
+    let mut request = vec!["SUNION".to_owned(), "a".to_owned()];
+    request.extend((0..MANY).map(name));
+    assert_eq!(clients.ask(reader, &request), SLICE);
+    for _ in 0..MANY / KEYS_PER_SLICE + 3 {
+        assert_eq!(clients.turn(reader), SLICE);
+    }
+    clients.engine.set_now(at_second(5));
+    assert_eq!(clients.ask(other, &words("SCARD a")), ok(":0\r\n"));
+    clients.run_jobs();
+    assert_eq!(elements(&clients.finish(reader)).len(), 5000);
+    assert_eq!(clients.ask(other, &words("EXISTS a")), ok(":0\r\n"));
+    clients.say(other, "FLUSHALL");
+    clients.run_jobs();
+    assert_eq!(clients.engine.keyspace.store.usage().pool.used_bytes, 0, "nothing is left");
+}
