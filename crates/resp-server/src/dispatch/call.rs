@@ -172,7 +172,8 @@ pub fn execute(
             break;
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at {
+        if work >= look_at || turn.made_room {
+            turn.made_room = false;
             look_at = work + look;
             if is_done {
                 turn.note_large(engine, &args, reply.len().saturating_sub(replied));
@@ -213,6 +214,8 @@ pub(super) struct Turn {
     has_to_wait: bool,
     /// Requests of a transaction are carried out: what is written to the client comes behind all of them.
     pub(super) in_transaction: bool,
+    /// Keys may have gone for a request, which took its time.
+    made_room: bool,
 }
 
 impl Turn {
@@ -232,6 +235,7 @@ impl Turn {
             run_began_ns: (engine.host.clock_ns)(),
             has_to_wait: false,
             in_transaction: false,
+            made_room: false,
         }
     }
 
@@ -298,6 +302,14 @@ impl Turn {
         self.with_care(engine, resolved, args, reply)
     }
 
+    /// Tells of keys that went to make room, the client itself before its answer.
+    fn tell_what_went(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) {
+        if engine.keyspace.has_news() {
+            self.tell(engine, args, false);
+            take_own_outbox(engine, self.client, reply);
+        }
+    }
+
     /// What a request names.
     pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
         self.lookup.resolve(args)
@@ -354,12 +366,16 @@ impl Turn {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Next {
+        let slot = self.slot;
         let ask =
-            |engine: &Engine| gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
+            |engine: &Engine| gates::refusal(&Request { engine, client: engine.clients.at(slot), resolved, args });
         let mut refusal = ask(engine);
         if matches!(refusal, None | Some(CommandError::OutOfMemory)) && self.needs_memory(engine, resolved) {
             // Memory may be on its way back: so long the request waits.
-            match engine.make_room() {
+            let room = engine.make_room();
+            self.made_room = true;
+            self.tell_what_went(engine, args, reply);
+            match room {
                 Room::Made => refusal = ask(engine),
                 Room::Later => return Next::Pause(Pause::Slice),
                 Room::Refused => {}

@@ -37,8 +37,12 @@ const UTILISATION: f64 = 0.91;
 const BELOW_LIMIT: (u64, u64) = (64, 2 << 20);
 /// Within so many bytes of the limit each write looks whether it is passed. A turn does not write as much.
 const NEAR: u64 = 1 << 20;
-/// Victims of a round of the job.
+/// Victims of a round of the job, if they go in [`EVICT_NS`].
 const VICTIMS_PER_STEP: u32 = 16;
+/// Nanoseconds after which no other key is taken along, beyond those that a write is to take in any case.
+const EVICT_NS: u64 = 20_000;
+/// Victims of a write in any case: more than it brings, as a rule.
+const VICTIMS_MIN: u32 = 2;
 /// Microseconds for which nothing is tried by the job after nothing was found to evict.
 const NOTHING_US: u64 = 20_000;
 
@@ -124,7 +128,7 @@ impl Engine {
     pub(crate) fn make_room(&mut self) -> Room {
         // Some microseconds by default, and up to a slice.
         let tenacity = self.settings.maxmemory_eviction_tenacity;
-        self.evict_some(2 + tenacity / 2);
+        self.evict_some(VICTIMS_MIN + tenacity / 2);
         if !self.note_excess() {
             return Room::Made;
         }
@@ -149,14 +153,19 @@ impl Engine {
         }
     }
 
-    /// Evicts up to so many keys while more is settled than the goal allows. Whether there may be more to evict.
+    /// Evicts up to so many keys while more is settled than the goal allows, and that takes no long time. Whether there may be more to
+    /// evict.
     fn evict_some(&mut self, victims: u32) -> bool {
         if !self.keyspace.evicts {
             return false;
         }
-        for _ in 0..victims {
+        let ends_ns = (self.host.clock_ns)() + EVICT_NS;
+        for victim in 0..victims {
             if self.settled_bytes() <= self.goal() {
                 return false;
+            }
+            if victim >= VICTIMS_MIN && (self.host.clock_ns)() >= ends_ns {
+                return true;
             }
             if self.takes_apart() {
                 // What the last victims give back is not known yet.
