@@ -12,8 +12,11 @@
 //! with the limit:
 //!
 //! * **in use** is what is there. Over the limit nothing that needs memory is carried out.
-//! * **settled** is what will be there once compaction has come to an end: in use less what is on its way back. Over the goal, a
-//!   little below the limit, keys go, a bounded number with each write, and with each round of the job.
+//! * **settled** is what will be there when compaction begins again: live entries with the dead ones that it lets be, and all that is
+//!   no entry. So each key that goes makes it less, whatever compaction has come to. Over the goal, a little below the limit,
+//!   keys go, a bounded number with each write, and with each round of the job.
+//!
+//! What the store holds and has free counts in neither: writes take it first, so what is held does not grow by them.
 //!
 //! A request that finds memory short ([`Engine::make_room`]) evicts; waits a slice at a time while memory is on its way back, each
 //! slice doing a step of that; and is refused when nothing is. Without a policy that evicts it is refused as soon as what comes
@@ -100,10 +103,12 @@ impl Engine {
         self.memory.beside = bytes.saturating_sub(self.counted_bytes() + ALLOWANCE);
     }
 
-    /// Bytes in use, and those that were promised where room is made for them afterwards.
+    /// Bytes in use, but for those that the store has free, which writes take first; and those that were promised where room is made
+    /// for them afterwards.
     fn wanted_bytes(&self) -> u64 {
-        let promised = if self.keyspace.evicts { self.keyspace.store.promised_bytes() } else { 0 };
-        self.memory_used() + promised
+        let store = &self.keyspace.store;
+        let promised = if self.keyspace.evicts { store.promised_bytes() } else { 0 };
+        self.memory_used() - store.warm_bytes() + promised
     }
 
     /// Whether more than `maxmemory` is in use.
@@ -132,7 +137,7 @@ impl Engine {
         if !self.note_excess() {
             return Room::Made;
         }
-        if self.can_come_back() && self.bring_back() {
+        if (self.keyspace.evicts || self.can_come_back()) && self.bring_back() {
             return Room::Later;
         }
         // What is dead is not worth a pass, or cannot be compacted without memory.
@@ -184,9 +189,12 @@ impl Engine {
         true
     }
 
-    /// What will be in use once compaction has come to its end.
+    /// What will be in use, but for what is free, when compaction begins again: more than now, where it has just come to its end.
     fn settled_bytes(&self) -> u64 {
-        self.wanted_bytes().saturating_sub(self.keyspace.store.returning_bytes(UTILISATION))
+        let store = &self.keyspace.store;
+        // What is free is no part of what is wanted.
+        let returning = store.returning_bytes(UTILISATION) - store.warm_bytes() as i64;
+        self.wanted_bytes().saturating_add_signed(-returning)
     }
 
     fn goal(&self) -> u64 {

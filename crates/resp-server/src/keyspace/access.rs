@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A page is split by going through its keys, some hundred and twenty, as cells do not know their hashes. A table that is made for very
-//! many keys first grows to their number, and then the pages are filled in turn.
+//! many keys, or was overtaken by them, first grows to their number, and then the pages are filled in turn.
 //!
 //! * Two keys share a cell if 16 bits more than their line agree: one in ten thousand. They pass for the one used last.
 //! * Where a line is full, its lowest cell goes, and its key is told to whoever evicts, for nothing would be known of it any more.
@@ -72,6 +72,8 @@ const PAGES_MAX: usize = 1 << 24;
 const KEYS_PER_PAGE: u64 = 7 << LINES_BITS;
 /// It shrinks below this.
 const KEYS_PER_PAGE_MIN: u64 = 2 << LINES_BITS;
+/// Keys for each page beyond which most have no cell.
+const KEYS_PER_PAGE_LOST: u64 = KEYS_PER_PAGE * 4;
 /// Lines that are looked at for one sample, at most.
 const LINES_MAX: usize = 4;
 /// Keys without a cell that are remembered.
@@ -381,7 +383,7 @@ impl Access {
     pub(super) fn step(&mut self, store: &mut Store, maps: &[MapId], keys: u64) {
         if self.pages.len() == 0 {
         } else if self.wants_more(keys) {
-            self.grow(store, maps);
+            self.grow(store, maps, keys);
         } else if self.filled < self.pages.len() {
             self.fill(store, maps, self.filled, self.depth(self.filled), &[]);
             self.filled += 1;
@@ -400,8 +402,12 @@ impl Access {
         self.pages.len() > 1 && keys < self.pages.len() as u64 * KEYS_PER_PAGE_MIN
     }
 
-    /// Adds a page, which takes half the keys of another one. Without memory nothing happens.
-    fn grow(&mut self, store: &mut Store, maps: &[MapId]) {
+    /// Adds a page, which takes half the keys of another one. Without memory nothing happens. A table that is much too small has lost
+    /// most of what it knew, and its pages would take long to be split: they are filled once there are enough.
+    fn grow(&mut self, store: &mut Store, maps: &[MapId], keys: u64) {
+        if keys > self.pages.len() as u64 * KEYS_PER_PAGE_LOST {
+            self.filled = 0;
+        }
         let (number, parent) = (self.pages.len(), parent_of(self.pages.len()));
         let (known, depth) = (self.known(parent), self.depth(parent));
         if !self.pages.add(store) {

@@ -169,6 +169,30 @@ fn a_table_for_many_keys_grows_first_and_is_filled_then_a_page_at_a_time() {
     access.give_back(&mut store);
 }
 
+/// A server that had nothing to do looks seldom, and thousands of keys came meanwhile: splitting the one page went through all of
+/// them, and took 5 ms.
+#[test]
+fn a_table_that_many_keys_have_overtaken_is_not_split_but_filled_anew() {
+    let (mut store, mut access) = table(LFU);
+    let map = store.create();
+    access.step(&mut store, &[map], 0);
+    assert_eq!(access.filled, 1);
+    for n in 0..10_000_u64 {
+        store.put(map, &n.to_le_bytes(), chunkbuf::UserFlags::NONE, b"").expect("memory is not limited");
+        access.born(store.key(&n.to_le_bytes()).hash());
+    }
+    while access.pages.len() < 90 {
+        access.step(&mut store, &[map], 10_000);
+        assert_eq!(access.filled, 0, "no page is filled before all are there");
+    }
+    while access.in_debt(10_000) {
+        access.step(&mut store, &[map], 10_000);
+    }
+    let known = (0..10_000_u64).filter(|n| access.frequency(store.key(&n.to_le_bytes()).hash()) == Some(5)).count();
+    assert!(known > 9_800, "{known}");
+    access.give_back(&mut store);
+}
+
 #[test]
 fn what_a_sample_tells_leads_to_one_key() {
     let (mut store, mut access) = table(Measure::Recency);
