@@ -268,8 +268,10 @@ impl Engine {
             self.memory.looked_us = now_us;
             self.note_resident((self.host.resident_bytes)());
         }
+        // A page of the table takes as long as many victims.
+        let grows = self.keyspace.access_in_debt();
         self.keyspace.step_access();
-        let more = self.evict_some(VICTIMS_PER_STEP);
+        let more = self.evict_some(if grows { VICTIMS_MIN } else { VICTIMS_PER_STEP });
         self.note_excess();
         more || self.keyspace.access_in_debt()
     }
