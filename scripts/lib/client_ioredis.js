@@ -86,6 +86,28 @@ async function main() {
   for await (const keys of r.scanStream({ match: "scan:*", count: 37 })) keys.forEach((key) => found.add(key));
   same(found.size, 1000, "SCAN");
 
+  // Transactions.
+  const done = await r.multi().set("t", 1).incr("t").exec();
+  same(done, [[null, "OK"], [null, 2]], "MULTI, EXEC");
+  await r.watch("t");
+  const other = r.duplicate();
+  await other.set("t", 7);
+  same(await r.multi().incr("t").exec(), null, "EXEC after a watched key has changed");
+
+  // Messages.
+  const listener = r.duplicate();
+  const heard = new Promise((resolve) => listener.on("message", (channel, text) => resolve([channel, text])));
+  same(await listener.subscribe("news"), 1, "SUBSCRIBE");
+  same(await other.publish("news", "ahoy"), 1, "PUBLISH");
+  same(await heard, ["news", "ahoy"], "a message");
+  await listener.quit();
+
+  // A queue that somebody waits at.
+  const waits = other.blpop("queue", 5);
+  same(await r.rpush("queue", "job"), 1, "RPUSH");
+  same(await waits, ["queue", "job"], "BLPOP");
+  await other.quit();
+
   // The server.
   same(await r.config("SET", "timeout", "77"), "OK", "CONFIG SET");
   same(pairs(await r.config("GET", "timeout")), { timeout: "77" }, "CONFIG GET");

@@ -1,6 +1,7 @@
 """A session of redis-py: `client_redis_py.py <port> <default|2|3>`. Prints one line, or fails at the first surprise."""
 
 import sys
+import threading
 import time
 import warnings
 
@@ -114,6 +115,53 @@ same(r.persist("d"), True, "PERSIST")
 same(r.set("short", "v", px=30), True, "SET PX")
 time.sleep(0.08)
 same(r.get("short"), None, "a key that is due is gone")
+
+# Transactions.
+with r.pipeline() as pipe:
+    same(pipe.set("t", 1).incr("t").lpush("tl", "a", "b").execute(), [True, 2, 2], "MULTI, EXEC")
+with r.pipeline() as pipe:
+    pipe.watch("t")
+    same(pipe.get("t"), "2", "GET after WATCH")
+    r.set("t", 7)
+    pipe.multi()
+    pipe.incr("t")
+    try:
+        pipe.execute()
+    except redis.WatchError:
+        true(True, "EXEC after a watched key has changed")
+    else:
+        raise AssertionError("EXEC although a watched key has changed")
+same(r.transaction(lambda pipe: pipe.multi() or pipe.incrby("t", 3), "t"), [10], "a transaction function")
+
+# Messages, and events of keys.
+same(r.config_set("notify-keyspace-events", "Kg$"), True, "CONFIG SET notify-keyspace-events")
+with r.pubsub() as listener:
+    listener.subscribe("news")
+    listener.psubscribe("n?w*", "__keyspace@0__:t")
+    same([listener.get_message(timeout=5)["type"] for _ in range(3)], ["subscribe", "psubscribe", "psubscribe"], "SUBSCRIBE")
+    same(r.publish("news", "ahoy"), 2, "PUBLISH")
+    got = sorted(listener.get_message(timeout=5)["type"] for _ in range(2))
+    same(got, ["message", "pmessage"], "a message")
+    same(r.pubsub_numsub("news"), [("news", 1)], "PUBSUB NUMSUB")
+    r.set("t", 1)
+    same(listener.get_message(timeout=5)["data"], "set", "an event of a key")
+same(r.config_set("notify-keyspace-events", ""), True, "CONFIG SET notify-keyspace-events")
+
+# A queue that somebody waits at.
+popped = []
+waiter = threading.Thread(target=lambda: popped.append(raw.blpop("queue", timeout=5)))
+waiter.start()
+while not r.info("clients")["blocked_clients"]:
+    time.sleep(0.01)
+same(r.rpush("queue", "job"), 1, "RPUSH")
+waiter.join()
+same([[bytes(part) for part in pair] for pair in popped], [[b"queue", b"job"]], "BLPOP")
+
+# Clients.
+true(any(client["name"] == "raw" for client in r.client_list()), "CLIENT LIST")
+victim = redis.Redis(port=port, client_name="victim", **options)
+victim.ping()
+same(r.client_kill_filter(_id=victim.client_id()), 1, "CLIENT KILL")
 
 # The server.
 same(r.config_set("timeout", 77), True, "CONFIG SET")

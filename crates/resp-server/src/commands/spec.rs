@@ -80,6 +80,11 @@ impl CommandSpec {
         self.is(Flag::Write) || self.is(Flag::MayReplicate)
     }
 
+    /// Whether it begins or ends subscriptions.
+    pub fn is_about_subscriptions(&self) -> bool {
+        self.doc.group == Group::Pubsub && self.name.ends_with("subscribe")
+    }
+
     /// Its subcommands; none unless it is a container.
     pub const fn subcommands(&self) -> &'static [&'static CommandSpec] {
         match self.run {

@@ -527,7 +527,8 @@ impl Turn {
     /// Gives the client's task its next slice.
     #[cold]
     fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
-        let next = self.unless_muted(engine, reply, |turn, engine, reply| turn.slice(engine, args, reply));
+        let resolved = self.lookup.resolve(args);
+        let next = self.unless_muted(engine, resolved, reply, |turn, engine, reply| turn.slice(engine, args, reply));
         if matches!(next, Next::Done | Next::Close) {
             let reply_bytes = engine.task_reply_bytes();
             self.note_large(engine, args, reply_bytes);

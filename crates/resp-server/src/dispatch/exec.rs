@@ -33,7 +33,9 @@ const WORK_REQUEST: usize = 512;
 const WORK_ARGUMENT: usize = 64;
 /// What CLIENT LIST tells that a client has sent whose transaction is carried out.
 const EXEC: &str = "exec";
-/// Nanoseconds after which a slice ends, whatever it has done.
+/// Work between two looks at the clock: 16 small requests.
+const LOOK: usize = 8 * 1024;
+/// Nanoseconds after which a slice ends that has done as much.
 const SLICE_NS: u64 = 50_000;
 
 impl Turn {
@@ -212,14 +214,18 @@ impl Executing {
         let ends_ns = turn.run_began_ns.saturating_add(SLICE_NS);
         let queue = self.queue.take().expect("it has not ended");
         let mut work = 0;
+        let mut look_at = LOOK;
         let mut last = None;
         let mut progress = None;
         while progress.is_none()
             && let Some((args, next)) = queue.at(self.next)
         {
-            if work >= WORK_MAX || last.is_some() && (slice.engine.host.clock_ns)() >= ends_ns {
-                progress = Some(Progress::More);
-                break;
+            if work >= look_at {
+                look_at = work + LOOK;
+                if work >= WORK_MAX || (slice.engine.host.clock_ns)() >= ends_ns {
+                    progress = Some(Progress::More);
+                    break;
+                }
             }
             let Resolved::Found(command) = turn.lookup.resolve(&args) else {
                 unreachable!("it was found when it was queued");

@@ -170,7 +170,7 @@ pub(super) const GATES: &[Gate] = &[
 fn serves_subscribers(command: &CommandSpec) -> bool {
     match command.doc.group {
         Group::Connection => ["ping", "quit", "reset"].contains(&command.name),
-        Group::Pubsub => command.name.ends_with("subscribe"),
+        Group::Pubsub => command.is_about_subscriptions(),
         _ => false,
     }
 }

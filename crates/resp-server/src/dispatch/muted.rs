@@ -22,7 +22,7 @@ impl Turn {
         if engine.clients.at(self.slot()).killed {
             return Next::Close;
         }
-        self.unless_muted(engine, reply, |turn, engine, reply| turn.ask_gates(engine, resolved, args, reply))
+        self.unless_muted(engine, resolved, reply, |turn, engine, reply| turn.ask_gates(engine, resolved, args, reply))
     }
 
     /// Carries out what `run` does for the client, whose reply it writes to where it is told.
@@ -30,6 +30,7 @@ impl Turn {
     pub(super) fn unless_muted(
         &mut self,
         engine: &mut Engine,
+        resolved: Resolved<'_>,
         reply: &mut Reply,
         run: impl FnOnce(&mut Turn, &mut Engine, &mut Reply) -> Next,
     ) -> Next {
@@ -41,7 +42,9 @@ impl Turn {
         let mut unheard = Reply::speaking(reply.protocol);
         let next = run(self, engine, &mut unheard);
         reply.protocol = unheard.protocol;
-        if engine.clients.at(slot).is_muted() {
+        // What confirms a subscription is a message, and no reply.
+        let confirms = matches!(resolved, Resolved::Found(command) if command.spec.is_about_subscriptions());
+        if engine.clients.at(slot).is_muted() && !confirms {
             engine.discard(unheard);
         } else {
             reply.append(unheard);
