@@ -13,6 +13,7 @@ mod blocks;
 mod gains;
 mod hasher;
 mod room;
+mod shortage;
 
 pub use blocks::BLOCK_BYTES_MAX;
 
@@ -198,8 +199,10 @@ const TRIM_BYTES: u64 = 128 * 1024;
 const IDLE_UTILISATION: f64 = 0.95;
 /// Targets that can be set: 1 would copy for ever, and an idle store never leaves more dead than the last of them allows.
 const UTILISATION: std::ops::RangeInclusive<f64> = 0.5..=IDLE_UTILISATION;
-/// The part of the memory limit beyond which compaction works as hard as in an idle store.
+/// The part of the memory limit beyond which compaction works harder.
 const TIGHT_SHARE: f64 = 0.85;
+/// Share of live bytes below which a pass starts beyond that: each byte that is written there costs 17 to be copied.
+const TIGHT_UTILISATION: f64 = 0.92;
 
 /// Maps of byte keys to byte values in compacted logs, under one memory limit.
 pub struct Store {
@@ -775,7 +778,8 @@ impl Store {
     /// The utilisation that writes at full speed must keep: as set, and tighter when memory is short.
     fn busy_target(&self) -> f64 {
         let is_tight = self.pool.usage().held_bytes as f64 > TIGHT_SHARE * self.options.memory_limit as f64;
-        if is_tight { IDLE_UTILISATION.max(self.options.target_utilisation) } else { self.options.target_utilisation }
+        let target = self.options.target_utilisation;
+        if is_tight { TIGHT_UTILISATION.max(target) } else { target }
     }
 
     /// Chooses the map with the most to gain and begins its pass.

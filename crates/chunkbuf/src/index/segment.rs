@@ -196,8 +196,7 @@ impl Segment {
         hashes: &RangeInclusive<u64>,
         mut visit: impl FnMut(Location),
     ) {
-        // The hashes of a segment differ after the prefix only; of that the slots know so many bits.
-        let known = !(u64::MAX >> (FRAGMENT_BITS - u32::from(self.depth - self.window)));
+        let known = self.known();
         let (first, last) = self.aligned_part(hashes);
         let mut at = home;
         loop {
@@ -219,12 +218,37 @@ impl Segment {
         }
     }
 
-    /// Like [`Segment::visit_home`], for all homes that the hashes have in this segment. The first of them is of this
-    /// segment, the last need not be.
+    /// Like [`Segment::visit_home`], for all homes that the hashes have in this segment: each line is read once, however many
+    /// slots stand away from their homes. The first of them is of this segment, the last need not be.
     pub(super) fn visit_hashes(&self, slab: &Slab, hashes: &RangeInclusive<u64>, mut visit: impl FnMut(Location)) {
+        let known = self.known();
         let (first, last) = self.aligned_part(hashes);
-        let homes = self.home_of_position(position_of(first))..=self.home_of_position(position_of(last));
-        homes.for_each(|home| self.visit_home(slab, home, hashes, &mut visit));
+        let first_home = self.home_of_position(position_of(first));
+        let last_home = self.home_of_position(position_of(last));
+        let mut at = first_home;
+        let mut is_past = false;
+        loop {
+            let line = self.line(slab, at);
+            for lane in line::live(line) {
+                let slot = Slot::of(line, lane);
+                let aligned = self.aligned(slot) & known;
+                if (first & known <= aligned && aligned <= last)
+                    && let Some(location) = slot.location()
+                {
+                    visit(location);
+                }
+            }
+            is_past |= at == last_home;
+            at = self.after(at);
+            if is_past && !line::overflows(line) || at == first_home {
+                return;
+            }
+        }
+    }
+
+    /// The bits of a hash, without the prefix, that the slots know: hashes of a segment differ in those.
+    fn known(&self) -> u64 {
+        !(u64::MAX >> (FRAGMENT_BITS - u32::from(self.depth - self.window)))
     }
 
     /// What `hashes` covers of this segment, with the prefix shifted out. The first hash is of this segment.

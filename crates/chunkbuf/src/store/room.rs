@@ -45,6 +45,11 @@ impl Store {
         self.pool.set_promised(self.promised_bytes);
     }
 
+    /// Bytes that are [kept](Store::promise). O(1).
+    pub fn promised_bytes(&self) -> u64 {
+        self.promised_bytes
+    }
+
     /// With the largest chunk that a map may take for them: see [`crate::sizing`].
     fn with_chunk(&self, bytes: u64) -> u64 {
         let map_bytes_max = self.options.memory_limit.max(self.held_bytes());

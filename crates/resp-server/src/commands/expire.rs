@@ -259,7 +259,8 @@ fn pexpiretime(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 
 /// -2: no such key; -1: it does not expire.
 fn tell_expiry(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, unit: Unit, since: Since) -> Outcome {
-    let found = db.read(args.at(1));
+    let found = db.peek(args.at(1));
+    db.count_read(args.at(1), &found);
     reply.integer(match (found.exists(), found.expires()) {
         (false, _) => -2,
         (true, None) => -1,

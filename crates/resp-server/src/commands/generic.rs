@@ -97,7 +97,7 @@ const TOUCH: CommandSpec = CommandSpec {
     flags: &[Flag::Readonly, Flag::Fast],
     keys: &[KeySpec::to_end(1, 1, &[KeyFlag::Ro])],
     large: Large::None,
-    run: Run::Keys(count_existing),
+    run: Run::Keys(touch),
     doc: Doc {
         summary: "Counts how many of the given keys there are, as a use of each.",
         since: "3.2.1",
@@ -118,8 +118,30 @@ fn count_existing(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcom
     Ok(Flow::Done)
 }
 
+/// Whether there is such a key, as a number. To ask is no use of it.
 fn count(db: &mut Db<'_>, key: &[u8]) -> i64 {
-    i64::from(db.read(key).exists())
+    let found = db.peek(key);
+    db.count_read(key, &found);
+    i64::from(found.exists())
+}
+
+fn touch(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if are_many(args.len() - 1) {
+        return Ok(each_key(
+            Access::Read,
+            |db, key, _| count_touched(db, key),
+            |touched, reply| reply.integer(touched),
+        ));
+    }
+    let touched = args.from(1).map(|key| count_touched(db, key)).sum();
+    reply.integer(touched);
+    Ok(Flow::Done)
+}
+
+fn count_touched(db: &mut Db<'_>, key: &[u8]) -> i64 {
+    let found = db.touch(key);
+    db.count_read(key, &found);
+    i64::from(found.exists())
 }
 
 const TYPE: CommandSpec = CommandSpec {
@@ -140,7 +162,8 @@ const TYPE: CommandSpec = CommandSpec {
 };
 
 fn type_of(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let found = db.read(args.at(1));
+    let found = db.peek(args.at(1));
+    db.count_read(args.at(1), &found);
     reply.simple(found.value_type().map_or("none", ValueType::name));
     Ok(Flow::Done)
 }

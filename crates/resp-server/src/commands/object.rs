@@ -1,7 +1,8 @@
 //! OBJECT: what is to be known of how a key's value is kept.
 //!
-//! The names of encodings are those that Redis would have for the value, whatever form it has here. When a key was last used is not
-//! kept, so there is no OBJECT IDLETIME.
+//! The names of encodings are those that Redis would have for the value, whatever form it has here. When a key was used last is
+//! known under the policies that go by it, and from the first OBJECT IDLETIME on: what was before that is not known, and the answer
+//! is then the time since.
 
 use super::spec::{
     AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
@@ -20,7 +21,7 @@ const OBJECT: CommandSpec = CommandSpec {
     flags: &[],
     keys: &[],
     large: Large::None,
-    run: Run::Subcommands(&[&ENCODING, &FREQ, &REFCOUNT, &HELP]),
+    run: Run::Subcommands(&[&ENCODING, &FREQ, &IDLETIME, &REFCOUNT, &HELP]),
     doc: Doc {
         summary: "A container for commands about how values are kept.",
         since: "2.2.3",
@@ -47,7 +48,7 @@ const ENCODING: CommandSpec = CommandSpec {
 };
 
 fn encoding(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let found = db.find(args.at(2));
+    let found = db.peek(args.at(2));
     match encoding_name(db, &found)? {
         Some(name) => reply.bulk(name.as_bytes()),
         None => reply.null(),
@@ -78,7 +79,7 @@ const FREQ: CommandSpec = CommandSpec {
     name: "freq",
     run: Run::Keys(freq),
     doc: Doc {
-        summary: "Tells how often a key is used, under the policies that count it: there are none of those here.",
+        summary: "Tells how often a key is used, under the policies that count it.",
         since: "4.0.0",
         ..ENCODING.doc
     },
@@ -86,13 +87,37 @@ const FREQ: CommandSpec = CommandSpec {
 };
 
 fn freq(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    if db.find(args.at(2)).exists() {
-        return Err(CommandError::text_static(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
-             policies at runtime LRU and LFU data will take some time to adjust.",
-        ));
+    let found = db.peek(args.at(2));
+    if !found.exists() {
+        reply.null();
+        return Ok(Flow::Done);
     }
-    reply.null();
+    let frequency = db.frequency(&found).ok_or(CommandError::text_static(
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+         policies at runtime LRU and LFU data will take some time to adjust.",
+    ))?;
+    reply.integer(i64::from(frequency));
+    Ok(Flow::Done)
+}
+
+const IDLETIME: CommandSpec = CommandSpec {
+    name: "idletime",
+    run: Run::Keys(idle_time),
+    doc: Doc { summary: "Tells for how many seconds a key has not been used.", since: "2.2.3", ..ENCODING.doc },
+    ..ENCODING
+};
+
+fn idle_time(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let found = db.peek(args.at(2));
+    if !found.exists() {
+        reply.null();
+        return Ok(Flow::Done);
+    }
+    let idle_ms = db.idle_ms(&found).ok_or(CommandError::text_static(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+         runtime LRU and LFU data will take some time to adjust.",
+    ))?;
+    reply.integer((idle_ms / 1000) as i64);
     Ok(Flow::Done)
 }
 
@@ -109,12 +134,13 @@ const REFCOUNT: CommandSpec = CommandSpec {
 fn refcount(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     /// Redis keeps integers below this once for all.
     const SHARED: i64 = 10_000;
-    let found = db.find(args.at(2));
+    let found = db.peek(args.at(2));
     if !found.exists() {
         reply.null();
         return Ok(Flow::Done);
     }
-    let is_shared = found.value_type() == Some(ValueType::String)
+    let is_shared = db.shares_integers()
+        && found.value_type() == Some(ValueType::String)
         && db.string(&found)?.is_some_and(|value| {
             value.encoding() == StringEncoding::Int
                 && value.integer().is_some_and(|integer| (0..SHARED).contains(&integer))
@@ -147,6 +173,8 @@ fn help(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
             "    How Redis would keep the value.",
             "FREQ <key>",
             "    How often the key is used, under the policies that count it.",
+            "IDLETIME <key>",
+            "    For how many seconds the key has not been used.",
             "REFCOUNT <key>",
             "    How many references Redis would have to the value.",
         ],

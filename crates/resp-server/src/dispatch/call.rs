@@ -11,6 +11,7 @@ use super::muted;
 use super::news;
 use super::parked::serve;
 use crate::commands::{self, CommandSpec, Context, Flag, Flow, Outcome, Run};
+use crate::engine::memory::Room;
 use crate::engine::slowlog::{self, Entry};
 use crate::engine::stats::EndedRun;
 use crate::engine::{ClientId, Engine, Progress, Sliced, Slot, Wait, ledger};
@@ -171,7 +172,8 @@ pub fn execute(
             break;
         }
         let work = request_work + request_bytes + reply.len().saturating_sub(reply_bytes_before);
-        if work >= look_at {
+        if work >= look_at || turn.made_room {
+            turn.made_room = false;
             look_at = work + look;
             if is_done {
                 turn.note_large(engine, &args, reply.len().saturating_sub(replied));
@@ -212,14 +214,17 @@ pub(super) struct Turn {
     has_to_wait: bool,
     /// Requests of a transaction are carried out: what is written to the client comes behind all of them.
     pub(super) in_transaction: bool,
+    /// Keys may have gone for a request, which took its time.
+    made_room: bool,
 }
 
 impl Turn {
     /// A turn of a client that is connected begins now.
     #[inline]
-    pub(super) fn new(engine: &Engine, client: ClientId) -> Turn {
+    pub(super) fn new(engine: &mut Engine, client: ClientId) -> Turn {
         let slot = engine.clients.slot(client).expect("requests come from connected clients");
         let slow_ns = engine.settings().slow_ns();
+        engine.keyspace.pause_access(engine.clients.at(slot).no_touch);
         Turn {
             lookup: lookup(),
             client,
@@ -230,6 +235,7 @@ impl Turn {
             run_began_ns: (engine.host.clock_ns)(),
             has_to_wait: false,
             in_transaction: false,
+            made_room: false,
         }
     }
 
@@ -237,6 +243,9 @@ impl Turn {
     pub(super) fn run_again(mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         let Resolved::Found(command) = resolved else { unreachable!("the request has been carried out") };
+        if self.needs_memory(engine, resolved) {
+            engine.make_room();
+        }
         let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
         let next = match refusal {
             Some(error) => {
@@ -275,6 +284,7 @@ impl Turn {
                 self.has_to_wait = engine.holds.is_waiting(self.client);
             }
         }
+        engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
         self.run_began_ns = (engine.host.clock_ns)();
         self.closed = gates::closed(engine, engine.clients.at(self.slot));
     }
@@ -290,6 +300,14 @@ impl Turn {
             return self.call(engine, command, args, reply);
         }
         self.with_care(engine, resolved, args, reply)
+    }
+
+    /// Tells of keys that went to make room, the client itself before its answer.
+    fn tell_what_went(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) {
+        if engine.keyspace.has_news() {
+            self.tell(engine, args, false);
+            take_own_outbox(engine, self.client, reply);
+        }
     }
 
     /// What a request names.
@@ -310,6 +328,14 @@ impl Turn {
     /// Whether a command stops in a pause of writes: EXEC does if one of its requests does.
     fn may_write(&self, engine: &Engine, spec: &CommandSpec) -> bool {
         spec.may_write() || spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.may_write)
+    }
+
+    /// Whether a request adds to memory that is short: EXEC does if one of its requests does.
+    fn needs_memory(&self, engine: &Engine, resolved: Resolved<'_>) -> bool {
+        let Resolved::Found(command) = resolved else { return false };
+        engine.is_short_of_memory()
+            && (command.spec.is(Flag::DenyOom)
+                || command.spec.is_exec() && engine.clients.at(self.slot).queue().is_some_and(|queue| queue.denies_oom))
     }
 
     /// The way of a request that some gate may refuse or keep waiting.
@@ -340,15 +366,24 @@ impl Turn {
         args: &Args<'_>,
         reply: &mut Reply,
     ) -> Next {
-        let refusal = gates::refusal(&Request { engine, client: engine.clients.at(self.slot), resolved, args });
+        let slot = self.slot;
+        let ask =
+            |engine: &Engine| gates::refusal(&Request { engine, client: engine.clients.at(slot), resolved, args });
+        let mut refusal = ask(engine);
+        if matches!(refusal, None | Some(CommandError::OutOfMemory)) && self.needs_memory(engine, resolved) {
+            // Memory may be on its way back: so long the request waits.
+            let room = engine.make_room();
+            self.made_room = true;
+            self.tell_what_went(engine, args, reply);
+            match room {
+                Room::Made => refusal = ask(engine),
+                Room::Later => return Next::Pause(Pause::Slice),
+                Room::Refused => {}
+            }
+        }
         match (refusal, resolved) {
             // A browser was lured into sending its requests here; it must not get to its second line.
             (Some(_), Resolved::NoSuchCommand) if is_http(args.at(0)) => Next::Close,
-            (Some(CommandError::OutOfMemory), _) if engine.keyspace.store.has_garbage() => {
-                // Memory is on its way back: what a DEL has left, say. So long the request waits.
-                engine.keyspace.store.free(false);
-                Next::Pause(Pause::Slice)
-            }
             (Some(error), _) => {
                 if let Resolved::Found(command) = resolved {
                     let number = command.number as usize;
@@ -507,6 +542,9 @@ impl Turn {
         let Resolved::Found(command) = self.lookup.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
+        if engine.out_of_memory() && command.spec.is(Flag::DenyOom) && engine.make_room() == Room::Later {
+            return Next::Pause(Pause::Slice);
+        }
         let outcome = engine.step_task(self.client, args, reply);
         self.end_slice(engine, command);
         let serves = engine.has_ready();
@@ -558,6 +596,7 @@ impl Turn {
             take_own_outbox(engine, client, reply);
         }
         self.learn(engine);
+        engine.keyspace.pause_access(engine.clients.at(self.slot).no_touch);
         outcome
     }
 

@@ -108,7 +108,8 @@ pub(super) const GATES: &[Gate] = &[
     Gate {
         name: "there is memory for a write",
         concerns: |command| command.is(Flag::DenyOom) || command.is_exec(),
-        closed: |engine, _| engine.settings().maxmemory != 0,
+        // A turn does not write so much that more would have to be known.
+        closed: |engine, _| engine.is_short_of_memory(),
         refuse: |request| {
             let spec = request.command()?.spec;
             let queue = request.client.queue().filter(|_| spec.is_exec());

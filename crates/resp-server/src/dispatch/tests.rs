@@ -377,8 +377,12 @@ fn settings_are_told_and_changed_as_redis_does() {
         ("config set save \"60 1\"", &failed("save", no_persistence)),
         ("config set appendonly yes", &failed("appendonly", no_persistence)),
         (
-            "config set maxmemory-policy allkeys-lru",
-            &failed("maxmemory-policy", "eviction is not available in this version"),
+            "config set maxmemory-policy lru",
+            &failed(
+                "maxmemory-policy",
+                "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, \
+                 allkeys-lfu, allkeys-random, noeviction",
+            ),
         ),
         (
             "config set notify-keyspace-events KEAy",

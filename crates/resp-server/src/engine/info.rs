@@ -174,7 +174,7 @@ fn memory(engine: &Engine, lines: &mut Lines) {
     lines.field("used_memory_functions", 0);
     lines.size("used_memory_scripts", 0);
     lines.size("maxmemory", engine.settings.maxmemory);
-    lines.field("maxmemory_policy", "noeviction");
+    lines.field("maxmemory_policy", engine.settings.maxmemory_policy.name());
     let active = pool.held_bytes.max(used);
     lines.field("allocator_frag_ratio", format_args!("{:.2}", ratio(active, used)));
     lines.field("allocator_frag_bytes", active - used);
@@ -297,11 +297,12 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("expired_stale_perc", "0.00");
     lines.field("expired_time_cap_reached_count", 0);
     lines.field("expire_cycle_cpu_milliseconds", 0);
-    lines.field("evicted_keys", 0);
+    lines.field("evicted_keys", keys.evicted_keys);
     lines.field("evicted_clients", stats.evicted_clients);
-    for name in ["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"] {
-        lines.field(name, 0);
-    }
+    lines.field("evicted_scripts", 0);
+    let [total_us, current_us] = engine.exceeded_us();
+    lines.field("total_eviction_exceeded_time", total_us / 1000);
+    lines.field("current_eviction_exceeded_time", current_us / 1000);
     lines.field("keyspace_hits", keys.keyspace_hits);
     lines.field("keyspace_misses", keys.keyspace_misses);
     lines.field("pubsub_channels", engine.pubsub.len(Kind::Channel));

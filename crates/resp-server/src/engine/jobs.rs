@@ -23,6 +23,7 @@ impl Job {
     fn event(&self) -> &'static str {
         match self.name {
             "expiry" => "expire-cycle",
+            "eviction" => "eviction-cycle",
             name => name,
         }
     }
@@ -64,6 +65,7 @@ pub const JOBS: &[Job] = &[
     Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },
     Job { name: "output-limits", in_debt: |engine| engine.output_in_debt(), step: |engine, _| engine.step_output() },
     Job { name: "tracking", in_debt: |engine| engine.tracking_in_debt(), step: |engine, _| engine.step_tracking() },
+    Job { name: "eviction", in_debt: |engine| engine.eviction_in_debt(), step: |engine, _| engine.step_eviction() },
     Job { name: "expiry", in_debt: |engine| engine.expiry_in_debt(), step: |engine, _| engine.step_expiry() },
 ];
 

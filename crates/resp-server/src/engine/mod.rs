@@ -26,17 +26,21 @@
 //! | [`monitors`] | clients that see all commands |
 //! | [`tracking`] | clients that keep values, and are told when these change |
 //! | [`garbage`] | what is too much to be freed at once |
+//! | [`memory`] | how much is in use, and what is done when it is short |
+//! | [`eviction`] | which keys go then |
 
 pub mod client;
 pub mod clients;
 pub mod config_file;
 pub mod crowd;
+pub mod eviction;
 pub mod garbage;
 pub mod holds;
 pub mod info;
 pub mod jobs;
 pub mod latency;
 pub mod ledger;
+pub mod memory;
 pub mod metrics;
 pub mod monitors;
 pub mod outbox;
@@ -144,7 +148,7 @@ pub struct Host {
     pub system_memory_bytes: u64,
     /// Clients that the process has file descriptors for: CONFIG SET does not take `maxclients` beyond it.
     pub clients_max: u32,
-    /// Bytes of memory that the process has resident.
+    /// Bytes of memory that the process has resident. Asked by INFO, and a hundred times a second where memory is limited.
     pub resident_bytes: fn() -> u64,
     /// Microseconds of processor time that the process has taken: as user, in the system.
     pub cpu_us: fn() -> (u64, u64),
@@ -233,6 +237,9 @@ pub struct Engine {
     /// Bytes in the buffers of all clients.
     buffer_bytes: u64,
     expiry: jobs::Expiry,
+    /// What is known of memory beside what the store tells.
+    pub(crate) memory: memory::Memory,
+    eviction: eviction::Eviction,
 }
 
 impl Engine {
@@ -280,6 +287,8 @@ impl Engine {
             startup_bytes: 0,
             buffer_bytes: 0,
             expiry: jobs::Expiry::default(),
+            memory: memory::Memory::default(),
+            eviction: eviction::Eviction::default(),
         };
         engine.apply_settings();
         engine.set_now(now);
@@ -366,6 +375,7 @@ impl Engine {
         self.keyspace.limits = self.settings.limits;
         self.keyspace.notices.set_classes(self.settings.notify_keyspace_events);
         self.apply_crowd_limit();
+        self.apply_policy();
     }
 
     /// Registers a client, or says why not: the connection gets the error and is closed.
@@ -519,31 +529,17 @@ impl Engine {
         self.startup_bytes
     }
 
-    /// Bytes of memory in use: what the store holds, index included, and what clients have in their buffers, queued and watched. O(1).
-    pub fn memory_used(&self) -> u64 {
-        self.keyspace.store.held_bytes()
-            + self.buffer_bytes
-            + self.keyspace.watched.memory_bytes()
-            + self.outbox.own_bytes() as u64
-            + self.tracking.memory_bytes()
-            + self.pubsub.memory_bytes()
-    }
-
     /// Gives the server another replication id, as if its data were another's from now on.
     pub(crate) fn change_replication_id(&mut self) {
         let mut random = SplitMix(self.keyspace.db(0).random());
         self.replication_id = (0..5).map(|_| format!("{:08x}", random.next() >> 32)).collect();
     }
 
-    /// Whether writes are refused because more than `maxmemory` is in use.
-    pub(crate) fn out_of_memory(&self) -> bool {
-        self.memory_used() > self.settings.memory_limit()
-    }
-
     /// Clears the statistics.
     pub(crate) fn reset_stats(&mut self) {
         let memory_bytes = self.memory_used();
         self.stats.reset(memory_bytes);
+        self.memory.reset();
         let dirty = self.keyspace.stats.dirty;
         self.keyspace.stats = crate::keyspace::Stats { dirty, ..Default::default() };
         self.ledger.reset();

@@ -8,6 +8,7 @@ mod kinds;
 
 pub use kinds::{Admitted, LogLevel, Password};
 
+use super::eviction::Policy;
 use crate::keyspace::notices::Classes;
 use crate::text::glob::{self, Case};
 use crate::text::integer::{parse_i64, parse_memory};
@@ -58,6 +59,16 @@ pub struct Settings {
     pub maxmemory_clients: i64,
     /// Bytes of memory at which writes are refused; 0: no limit.
     pub maxmemory: u64,
+    /// Which keys go when memory is short.
+    pub maxmemory_policy: Policy,
+    /// Keys among which one is chosen to go, at least.
+    pub maxmemory_samples: u32,
+    /// How much a request that finds memory short does to change that, 0 to 100.
+    pub maxmemory_eviction_tenacity: u32,
+    /// How much more seldom each further use of a key counts.
+    pub lfu_log_factor: u32,
+    /// Minutes after which the count of a key's uses falls by one; 0: never.
+    pub lfu_decay_time: u32,
     /// Chunk sizes: 0 = small chunks and little slack, 1 = large chunks and few of them.
     pub chunk_size_p: f64,
     /// The live share of the store's memory below which compaction starts.
@@ -117,6 +128,11 @@ impl Default for Settings {
             client_query_buffer_limit: 1 << 30,
             maxmemory_clients: 0,
             maxmemory: 0,
+            maxmemory_policy: Policy::NoEviction,
+            maxmemory_samples: 5,
+            maxmemory_eviction_tenacity: 10,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
             chunk_size_p: 0.25,
             target_utilisation: 0.83,
             blob_threshold: chunkbuf::BLOB_THRESHOLD,
@@ -250,7 +266,15 @@ pub const SETTINGS: &[Setting] = &[
         Integer(MemoryOrPercent, -100, I64_MAX, |s| s.maxmemory_clients.into(), |s, v| s.maxmemory_clients = v as i64),
     ),
     row("maxmemory", AnyTime, Integer(Memory, 0, u64::MAX as i128, |s| s.maxmemory.into(), |s, v| s.maxmemory = v as u64)),
-    row("maxmemory-policy", AnyTime, Fixed("noeviction", "eviction is not available in this version")),
+    row("maxmemory-policy", AnyTime, Choice(&Policy::NAMES, |s| s.maxmemory_policy as usize, |s, v| s.maxmemory_policy = Policy::ALL[v])),
+    row("maxmemory-samples", AnyTime, Integer(Plain, 1, 64, |s| s.maxmemory_samples.into(), |s, v| s.maxmemory_samples = v as u32)),
+    row(
+        "maxmemory-eviction-tenacity",
+        AnyTime,
+        Integer(Plain, 0, 100, |s| s.maxmemory_eviction_tenacity.into(), |s, v| s.maxmemory_eviction_tenacity = v as u32),
+    ),
+    row("lfu-log-factor", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.lfu_log_factor.into(), |s, v| s.lfu_log_factor = v as u32)),
+    row("lfu-decay-time", AnyTime, Integer(Plain, 0, INT_MAX, |s| s.lfu_decay_time.into(), |s, v| s.lfu_decay_time = v as u32)),
     row("chunk-size-p", AnyTime, Number(0.0, 1.0, |s| s.chunk_size_p, |s, v| s.chunk_size_p = v)),
     row("target-utilisation", AnyTime, Number(0.5, 0.95, |s| s.target_utilisation, |s, v| s.target_utilisation = v)),
     row(
@@ -768,7 +792,12 @@ mod tests {
             ("save", "save: wrong number of arguments"),
             ("save \"3600 1\"", "save: persistence is not available in this version"),
             ("appendonly yes", "appendonly: persistence is not available in this version"),
-            ("maxmemory-policy allkeys-lru", "maxmemory-policy: eviction is not available in this version"),
+            (
+                "maxmemory-policy lru",
+                "maxmemory-policy: argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, \
+                 allkeys-lru, allkeys-lfu, allkeys-random, noeviction",
+            ),
+            ("maxmemory-samples 65", "maxmemory-samples: argument must be between 1 and 64 inclusive"),
             ("chunk-size-p 1.5", "chunk-size-p: argument must be between 0 and 1 inclusive"),
             ("chunk-size-p x", "chunk-size-p: argument couldn't be parsed into a number"),
             ("unixsocketperm 888", "unixsocketperm: argument couldn't be parsed as an octal number"),

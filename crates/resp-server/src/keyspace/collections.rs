@@ -260,5 +260,6 @@ impl Drop for Keyspace {
     fn drop(&mut self) {
         (0..self.databases.len()).for_each(|index| self.discard_collections(index));
         while self.free_discarded() {}
+        self.measure_access(None);
     }
 }

@@ -180,12 +180,35 @@ impl Db<'_> {
         self.len() == 0
     }
 
-    /// Looks a key up for a command that writes it. An expired key is removed and not there.
+    /// Looks a key up for a command that writes it. An expired key is removed and not there. It is a use of the key.
     #[inline]
     pub fn find<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
+        let found = self.peek(key);
+        if let Some(access) = &mut self.keyspace.access
+            && let (Some(key), Some(_)) = (&found.key, &found.place)
+        {
+            access.touch(key.hash());
+        }
+        found
+    }
+
+    /// [`find`](Db::find) that is no use of the key.
+    #[inline]
+    pub fn peek<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
         let key = (key.len() <= KEY_BYTES_MAX).then(|| self.keyspace.store.key(key));
         let place = key.and_then(|key| self.place(&key));
         Found { key, place, writes: self.keyspace.writes }
+    }
+
+    /// [`find`](Db::find) that is a use of the key also for a client whose commands are none.
+    pub fn touch<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
+        let found = self.peek(key);
+        if let Some(access) = &mut self.keyspace.access
+            && found.exists()
+        {
+            access.touch_anyway(found.stored_key().hash());
+        }
+        found
     }
 
     /// Looks a key up whether it has expired or not, for a long command that holds it and has found it before.
@@ -200,6 +223,13 @@ impl Db<'_> {
     #[inline]
     pub fn read<'k>(&mut self, key: &'k [u8]) -> Found<'k> {
         let found = self.find(key);
+        self.count_read(key, &found);
+        found
+    }
+
+    /// Counts a look-up as a hit or a miss.
+    #[inline]
+    pub fn count_read(&mut self, key: &[u8], found: &Found<'_>) {
         if found.exists() {
             self.keyspace.stats.keyspace_hits += 1;
         } else {
@@ -208,7 +238,6 @@ impl Db<'_> {
                 self.keyspace.notices.note(self.index, key, Event::KeyMiss);
             }
         }
-        found
     }
 
     /// Gives the key that was found an expiry, which is not past, or takes it away; whether there was a key. The bytes of a value
@@ -306,6 +335,9 @@ impl Db<'_> {
             }
         }
         let key = source.key.expect("the caller has found the source");
+        if let Some(access) = &mut self.keyspace.access {
+            access.moved(key.hash(), target.stored_key().hash());
+        }
         // The put may have moved the source, and could not have removed it.
         let location = self.keyspace.store.find(self.map(), &key);
         let place = source.place.map(|place| Place { location: location.expect("nothing removed it"), ..place });
@@ -352,7 +384,7 @@ impl Db<'_> {
             let Keyspace { store, random, .. } = &mut *self.keyspace;
             let location = store.random(map, || Keyspace::next_random(random))?;
             let key = store.entry(map, location).key.to_vec();
-            if self.find(&key).exists() {
+            if self.peek(&key).exists() {
                 return Some(key);
             }
         }
@@ -373,7 +405,8 @@ impl Db<'_> {
 
     /// Whether memory for `bytes` more is left under the limit, as far as can be told before it is tried. O(1).
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.keyspace.store.has_room(bytes)
+        let store = &self.keyspace.store;
+        store.has_room(bytes) || self.keyspace.evicts && bytes <= store.options().memory_limit / 2
     }
 
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
@@ -477,8 +510,13 @@ impl Db<'_> {
     #[inline]
     fn written(&mut self, found: &Found<'_>, expires: Option<Millis>) {
         self.keyspace.writes += 1;
-        if !found.exists() && !self.unwatched() {
-            self.keyspace.note_birth(self.index, found.stored_key().hash());
+        if !found.exists() {
+            if !self.unwatched() {
+                self.keyspace.note_birth(self.index, found.stored_key().hash());
+            }
+            if let Some(access) = &mut self.keyspace.access {
+                access.born(found.stored_key().hash());
+            }
         }
         if !found.exists() && self.keyspace.notices.are_wanted() {
             self.keyspace.notices.note(self.index, found.stored_key().bytes(), Event::New);

@@ -77,6 +77,8 @@ pub enum Event {
     Persist,
     /// The key was removed because its time had come.
     Expired,
+    /// The key was removed because memory was short.
+    Evicted,
     /// The key became another one.
     RenameFrom,
     /// The key came from another one.
@@ -156,6 +158,7 @@ impl Event {
             | Event::MoveFrom
             | Event::MoveTo => Class::Generic,
             Event::Expired => Class::Expired,
+            Event::Evicted => Class::Evicted,
             Event::New => Class::New,
             Event::KeyMiss => Class::KeyMiss,
         }
@@ -205,6 +208,7 @@ impl Event {
             Event::Expire => "expire",
             Event::Persist => "persist",
             Event::Expired => "expired",
+            Event::Evicted => "evicted",
             Event::RenameFrom => "rename_from",
             Event::RenameTo => "rename_to",
             Event::CopyTo => "copy_to",

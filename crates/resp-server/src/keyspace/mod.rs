@@ -5,6 +5,8 @@
 //! * [`collections`]: what it does with hashes, lists, sets and sorted sets.
 //! * [`value`]: how a value lies in an entry.
 //! * [`event`]: what can happen to a key.
+//! * [`access`]: what is known of how keys are used, if somebody wants to know.
+//! * [`evict`]: removing keys because memory is short.
 //! * [`awaited`]: keys that somebody waits for.
 //! * [`watched`]: keys whose changes make transactions fail.
 //! * [`notices`]: events that somebody is to be told of.
@@ -21,10 +23,12 @@
 //!
 //! The keyspace reads no clock: [`Keyspace::set_now`] tells the time, which stands still while a command runs.
 
+mod access;
 mod awaited;
 mod collections;
 mod db;
 mod event;
+mod evict;
 mod fields;
 pub(crate) mod hashes;
 mod memory;
@@ -41,12 +45,15 @@ use chunkbuf::{BLOB_THRESHOLD, Location, MapId, Store};
 use crate::types::Limits;
 
 pub use crate::types::Millis;
+use access::Access;
+pub use access::{Candidate, Measure};
 pub use awaited::{Awaited, KeyPlace};
 pub use collections::View;
 use collections::{Discarded, Table};
 pub use db::{Db, Found, Ttl};
 pub(crate) use db::{check_key, put_error, string_too_long};
 pub use event::Event;
+pub(crate) use evict::Evicted;
 use notices::Notices;
 pub use string::{Edit, Graft, Snapshot};
 pub use value::{Pieces, StringEncoding, StringValue, ValueType};
@@ -85,6 +92,12 @@ pub struct Keyspace {
     pub(crate) watched: Watched,
     /// Events that somebody is to be told of.
     pub(crate) notices: Notices,
+    /// How keys are used; `None` while nobody wants to know.
+    access: Option<Box<Access>>,
+    /// Whether keys go when memory is short, so that a write need not fail.
+    pub(crate) evicts: bool,
+    /// Whether Redis would keep a small integer once for all keys that have it.
+    pub(crate) shares_integers: bool,
     /// What INFO tells.
     pub(crate) stats: Stats,
     /// State of the generator of random keys.
@@ -121,6 +134,8 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Fields of hashes removed because their time had come.
     pub expired_subkeys: u64,
+    /// Keys removed because memory was short.
+    pub evicted_keys: u64,
     /// Changes to the data set.
     pub dirty: u64,
 }
@@ -181,6 +196,9 @@ impl Keyspace {
             awaited: Awaited::default(),
             watched: Watched::default(),
             notices: Notices::default(),
+            access: None,
+            evicts: false,
+            shares_integers: true,
             stats: Stats::default(),
             random: seed,
             writes: 0,
@@ -199,6 +217,9 @@ impl Keyspace {
     /// Tells the time; it stands still until the next call.
     pub fn set_now(&mut self, now: Millis) {
         self.now = now;
+        if let Some(access) = &mut self.access {
+            access.set_now(now);
+        }
     }
 
     /// The time that [`set_now`](Keyspace::set_now) told.
@@ -415,6 +436,14 @@ impl Keyspace {
         let (bulk_index, bulk) = &self.kept_in_bulk;
         !self.kept.is_empty() && is_by(self.kept.get(&(index, hash)))
             || !self.kept_whole.is_empty() && is_by(self.kept_whole.get(&index))
+            || *bulk_index == index && bulk.contains(hash)
+    }
+
+    /// Whether a key is kept, whenever it expires.
+    fn is_kept_ever(&self, index: usize, hash: u64) -> bool {
+        let (bulk_index, bulk) = &self.kept_in_bulk;
+        self.kept.contains_key(&(index, hash))
+            || self.kept_whole.contains_key(&index)
             || *bulk_index == index && bulk.contains(hash)
     }
 

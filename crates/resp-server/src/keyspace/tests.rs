@@ -222,7 +222,8 @@ fn hits_and_misses_are_counted_for_reads_alone() {
     }
     db.changed(b"k", Event::Set);
     db.also(b"k", Event::Expire);
-    let stats = Stats { keyspace_hits: 2, keyspace_misses: 1, expired_keys: 0, expired_subkeys: 0, dirty: 1 };
+    let stats =
+        Stats { keyspace_hits: 2, keyspace_misses: 1, expired_keys: 0, expired_subkeys: 0, evicted_keys: 0, dirty: 1 };
     assert_eq!(keyspace.stats, stats);
 }
 
@@ -304,10 +305,49 @@ struct Model {
     databases: [NaiveDb; 2],
 }
 
-/// Random operations on few keys in two databases, with steps of compaction and of expiry between them.
+impl Model {
+    /// Forgets the keys that are gone, which must be as many as the keyspace says that it has evicted.
+    fn forget_evicted(&mut self, keyspace: &mut Keyspace) {
+        let now = keyspace.now().0;
+        let mut gone = 0;
+        for (index, entries) in self.databases.iter_mut().enumerate() {
+            entries.retain(|key, (_, expires)| {
+                let stays = keyspace.db(index).peek(key).exists();
+                gone += u64::from(!stays && expires.is_none_or(|expires| now <= expires));
+                stays
+            });
+        }
+        assert_eq!(gone, std::mem::take(&mut keyspace.stats.evicted_keys));
+    }
+}
+
+const MEASURES: [Option<Measure>; 3] =
+    [None, Some(Measure::Recency), Some(Measure::Frequency { log_factor: 10, decay_minutes: 1 })];
+
+/// Evicts some key, in one of the ways that there are; or spares it, because it is held.
+fn evict_something(keyspace: &mut Keyspace, way: u64, index: usize, key: &[u8]) {
+    let spared = keyspace.store.key(key).hash();
+    let held = |_, hash: u64| hash == spared;
+    match way {
+        0 => drop(keyspace.evict_any(index, false, held)),
+        1 => drop(keyspace.evict_any(index, true, held)),
+        2 => {
+            keyspace.evict_earliest(index, 3, held);
+        }
+        _ => {
+            let mut candidates = Vec::new();
+            keyspace.sample_cells(5, |candidate| candidates.push(candidate));
+            if let Some(candidate) = candidates.first() {
+                keyspace.evict_range(candidate, false, held);
+            }
+        }
+    }
+}
+
+/// Random operations on few keys in two databases, with steps of compaction and of expiry between them, and keys that are evicted.
 #[test]
 fn the_keyspace_agrees_with_a_naive_model() {
-    for seed in 0..20_u64 {
+    for seed in 0..24_u64 {
         let mut random = seed;
         let mut below = |end: u64| Keyspace::next_random(&mut random) % end;
         let mut keyspace = keyspace();
@@ -322,6 +362,14 @@ fn the_keyspace_agrees_with_a_naive_model() {
             let reach = below(18) + 1;
             let value = vec![b'0' + below(10) as u8; 1 << below(reach)];
             let at = now + 1 + below(400) as i64;
+            if below(8) == 0 {
+                evict_something(&mut keyspace, below(4), index, &key);
+                model.forget_evicted(&mut keyspace);
+            }
+            if below(40) == 0 {
+                keyspace.measure_access(MEASURES[below(3) as usize]);
+            }
+            keyspace.step_access();
             let entries = &mut model.databases[index];
             entries.retain(|_, (_, expires)| expires.is_none_or(|expires| now <= expires));
             let mut db = keyspace.db(index);
@@ -382,4 +430,80 @@ fn the_keyspace_agrees_with_a_naive_model() {
             assert_eq!(keyspace.usage(index), usage(lasting, 0, 0), "seed {seed}");
         }
     }
+}
+
+/// A candidate that stands for one key.
+fn candidate(keyspace: &Keyspace, key: &[u8]) -> Candidate {
+    Candidate { score: 0, hash: keyspace.store.key(key).hash(), bits: 64 }
+}
+
+#[test]
+fn what_is_evicted_is_gone_with_all_that_it_named() {
+    let mut keyspace = keyspace();
+    keyspace.measure_access(Some(Measure::Recency));
+    set(&mut keyspace.db(0), b"short", b"v", Ttl::At(Millis(2_000_000)));
+    set(&mut keyspace.db(0), b"long", &[7; 100_000], Ttl::Clear);
+    set(&mut keyspace.db(1), b"long", b"v", Ttl::Clear);
+    set(&mut keyspace.db(0), b"stays", b"v", Ttl::Clear);
+    keyspace.awaited.enter((0, keyspace.store.key(b"long").hash()));
+    let (short, long) = (candidate(&keyspace, b"short"), candidate(&keyspace, b"long"));
+    assert_eq!(keyspace.evict_range(&long, true, |_, _| false), evict::Evicted { keys: 0, spared: 2 });
+    assert_eq!(keyspace.evict_range(&long, false, |db, _| db == 1), evict::Evicted { keys: 1, spared: 1 });
+    assert!(keyspace.awaited.has_ready(), "who waits for the key is told");
+    assert_eq!(keyspace.evict_range(&short, true, |_, _| false), evict::Evicted { keys: 1, spared: 0 });
+    assert_eq!((keyspace.usage(0), keyspace.usage(1)), (usage(1, 0, 0), usage(1, 0, 0)));
+    assert_eq!(keyspace.stats.evicted_keys, 2);
+    audit(&mut keyspace);
+}
+
+#[test]
+fn a_key_that_is_kept_is_not_evicted() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace.db(0), b"k", b"v", Ttl::At(Millis(2_000_000)));
+    let hash = keyspace.store.key(b"k").hash();
+    keyspace.keep(0, hash);
+    assert!(!keyspace.evict_any(0, false, |_, _| false) && !keyspace.evict_any(0, true, |_, _| false));
+    assert_eq!(keyspace.evict_earliest(0, 5, |_, _| false).keys, 0);
+    keyspace.let_go_of(0, hash);
+    assert_eq!(keyspace.evict_earliest(0, 5, |_, _| false).keys, 1);
+    assert!(keyspace.db(0).is_empty());
+    assert!(!keyspace.evict_any(0, false, |_, _| false) && keyspace.evict_earliest(0, 5, |_, _| false).keys == 0);
+}
+
+#[test]
+fn the_keys_that_expire_first_go_first() {
+    let mut keyspace = keyspace();
+    for n in 0..1_000_i64 {
+        set(&mut keyspace.db(0), &n.to_le_bytes(), b"v", Ttl::At(Millis(1_100_000 + n * 1_000)));
+    }
+    // One that expired early does so late by now.
+    set(&mut keyspace.db(0), &3_i64.to_le_bytes(), b"v", Ttl::At(Millis(9_000_000)));
+    for _ in 0..500 {
+        assert_eq!(keyspace.evict_earliest(0, 5, |_, _| false).keys, 1);
+    }
+    let left = |keyspace: &mut Keyspace, n: i64| keyspace.db(0).find(&n.to_le_bytes()).exists();
+    let early = (0..400).filter(|&n| left(&mut keyspace, n)).count();
+    let late = (600..1_000).filter(|&n| left(&mut keyspace, n)).count();
+    assert_eq!((early, late), (1, 400));
+    assert!(left(&mut keyspace, 3));
+    audit(&mut keyspace);
+}
+
+#[test]
+fn a_look_is_no_use_of_a_key_and_a_rename_takes_its_time_along() {
+    let mut keyspace = keyspace();
+    keyspace.measure_access(Some(Measure::Recency));
+    set(&mut keyspace.db(0), b"k", b"v", Ttl::Clear);
+    keyspace.set_now(Millis(1_010_000));
+    let mut db = keyspace.db(0);
+    let idle = |db: &mut Db<'_>, key: &[u8]| {
+        let found = db.peek(key);
+        db.idle_ms(&found).expect("it is measured") / 1000
+    };
+    assert!((9..=10).contains(&idle(&mut db, b"k")));
+    let (source, target) = (db.peek(b"k"), db.peek(b"other"));
+    db.rename(source, target).expect("memory is not limited");
+    assert!((9..=10).contains(&idle(&mut db, b"other")));
+    let _ = db.find(b"other");
+    assert_eq!(idle(&mut db, b"other"), 0);
 }

@@ -41,6 +41,7 @@ use super::Shared;
 use super::stream::Stream;
 use super::upload::Upload;
 use crate::dispatch::{self, Pause};
+use crate::engine::memory::Room;
 use crate::engine::tasks::OwnedRequest;
 use crate::engine::{ClientId, ledger};
 use crate::proto::{Batch, Parser, Reply};
@@ -73,6 +74,8 @@ const WRITE_SEGMENTS: usize = 64;
 /// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
 /// before it reads any reply stands still at this point, so it is large.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
+/// Making room for a large value, as the stall ledger names it.
+const EVICTION: &str = "eviction";
 /// Reply memory that is kept for the next turn, in bytes.
 const REPLY_MEMORY_MAX: usize = 256 * 1024;
 
@@ -337,6 +340,11 @@ impl Connection {
         let scratch = &mut shared.desk.borrow_mut().scratch;
         let mut borrowed = shared.engine.borrow_mut();
         let engine = &mut *borrowed;
+        if upload.takes_memory() && engine.make_room_for(upload.len()) == Room::Later {
+            // Keys go, or memory comes back: it is read on in the next turn.
+            engine.ledger.part(EVICTION, 1, shared.clock.ns());
+            return Poll::Ready(Ok(true));
+        }
         let received = ready!(upload.poll_receive(cx, &self.stream, &mut engine.keyspace, scratch, UPLOAD_READ))?;
         if received == 0 {
             self.phase = Phase::Closing;

@@ -40,6 +40,16 @@ impl Upload {
         upload
     }
 
+    /// Bytes of the whole value.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether what is received goes to memory.
+    pub(super) fn takes_memory(&self) -> bool {
+        self.value.is_some()
+    }
+
     /// Whether all of it was received.
     pub(super) fn is_whole(&self) -> bool {
         self.received == self.len

@@ -133,6 +133,85 @@ impl Wheel {
         None
     }
 
+    /// Takes a record of the nearest time out before its time has come, and tells a time before which what it stands for was
+    /// to expire: what expires later has moved. The owner removes what is found or arms it again. O(levels).
+    pub(crate) fn take_earliest(&mut self, now: Millis) -> Option<(u32, Millis)> {
+        if let Some(prefix) = self.next_due(now) {
+            // What is handed out early is drained half a slot ahead: of the highest levels that is long.
+            let levels = self.levels.as_ref()?.iter().enumerate().rev();
+            let drained = levels.filter(|(_, level)| !level.draining.groups.is_empty());
+            let end = drained.map(|(index, level)| end_of(index, level.next - 1)).max();
+            return Some((prefix, end.unwrap_or(now)));
+        }
+        if self.records == 0 {
+            return None;
+        }
+        let levels = self.levels.as_mut()?;
+        let earliest = levels.iter().enumerate().filter(|(_, level)| level.occupied != 0).map(|(index, level)| {
+            let slot = level.first_occupied();
+            // By their ends: a slot of a level that begins as early as one below it reaches far beyond that.
+            (end_of(index, slot), index, slot)
+        });
+        let (_, index, slot) = earliest.min()?;
+        let level = &mut levels[index];
+        let bucket = &mut level.slots[(slot % SLOTS) as usize];
+        let prefix = bucket.pop();
+        if bucket.records == 0 {
+            *bucket = Bucket::default();
+            level.occupied &= !(1 << (slot % SLOTS));
+        }
+        self.records -= u64::from(prefix.is_some());
+        Some((prefix?, end_of(index, slot)))
+    }
+
+    /// A record by chance, each with the same. It stays if it `leads` to something, and is forgotten otherwise: then `None`. Also
+    /// `None` while there is none. O(slots).
+    pub(crate) fn random(&mut self, mut random: impl FnMut() -> u64, leads: impl FnOnce(u32) -> bool) -> Option<u32> {
+        if self.records == 0 {
+            return None;
+        }
+        let mut left = ((u128::from(random()) * u128::from(self.records)) >> 64) as u64;
+        let levels = self.levels.iter_mut().flat_map(|levels| levels.iter_mut());
+        let buckets = levels.flat_map(|level| level.slots.iter_mut().chain([&mut level.draining]));
+        for bucket in buckets.chain(&mut self.backlog) {
+            if left < bucket.records {
+                let (group, at) = bucket.pick(&mut random)?;
+                let prefix = bucket.groups[group].records[at];
+                if leads(prefix) {
+                    return Some(prefix);
+                }
+                bucket.groups[group].records.swap_remove(at);
+                bucket.records -= 1;
+                self.records -= 1;
+                return None;
+            }
+            left -= bucket.records;
+        }
+        None
+    }
+
+    /// Forgets the record of what is gone, if it stands where it would be put for its expiry: otherwise it leads to nothing in its
+    /// time. O(levels), and a search in a thousand records.
+    pub(crate) fn disarm(&mut self, prefix: u32, at: Millis) {
+        let Some(levels) = self.levels.as_mut() else { return };
+        let at = at.0.max(0) as u64;
+        for (index, level) in levels.iter_mut().enumerate() {
+            let slot = at >> shift(index);
+            let is_ahead = (level.next..level.next + SLOTS).contains(&slot);
+            if is_ahead && level.occupied & 1 << (slot % SLOTS) != 0 {
+                let bucket = &mut level.slots[(slot % SLOTS) as usize];
+                if bucket.remove(prefix) {
+                    self.records -= 1;
+                    if bucket.records == 0 {
+                        *bucket = Bucket::default();
+                        level.occupied &= !(1 << (slot % SLOTS));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
     /// Forgets all records in O(1); their memory is freed by [`free_some`](Wheel::free_some).
     pub(crate) fn clear(&mut self) {
         self.take_buckets(|wheel| &mut wheel.discarded);
@@ -166,8 +245,7 @@ impl Wheel {
             return Some(now);
         }
         let slots = levels?.iter().enumerate().filter(|(_, level)| level.occupied != 0).map(|(index, level)| {
-            let ahead = level.occupied.rotate_right((level.next % SLOTS) as u32);
-            let slot = level.next + u64::from(ahead.trailing_zeros());
+            let slot = level.first_occupied();
             // The inverse of `frontier`: the first moment at which it lies behind the slot.
             let at =
                 if index == 0 { (slot + 1) << TICK_BITS } else { (slot << shift(index)) - (1 << (shift(index) - 1)) };
@@ -204,6 +282,11 @@ impl Wheel {
 /// log2 of a slot of this level, in milliseconds.
 const fn shift(level: usize) -> u32 {
     TICK_BITS + RATIO_BITS * level as u32
+}
+
+/// The end of a slot.
+fn end_of(level: usize, slot: u64) -> Millis {
+    Millis(i64::try_from((slot + 1) << shift(level)).unwrap_or(i64::MAX))
 }
 
 /// The first slot of a level that need not be drained yet: level 0 drains what is over, the others half a slot ahead.
@@ -244,6 +327,12 @@ fn new_levels(now: Millis) -> Box<[Level; LEVELS]> {
 }
 
 impl Level {
+    /// The first slot that has records, if there is one.
+    fn first_occupied(&self) -> u64 {
+        let ahead = self.occupied.rotate_right((self.next % SLOTS) as u32);
+        self.next + u64::from(ahead.trailing_zeros())
+    }
+
     /// Takes the first slot before `frontier` that has records; whether there was one. O(1), however long ago that was.
     fn begin_draining(&mut self, frontier: u64) -> bool {
         if self.next >= frontier {
@@ -267,6 +356,8 @@ impl Level {
 struct Bucket {
     /// Ascending; the first one begins at 0.
     groups: Vec<Group>,
+    /// Records of all groups.
+    records: u64,
 }
 
 #[derive(Debug)]
@@ -297,17 +388,50 @@ impl Bucket {
             }
         }
         self.groups[index].push(prefix);
+        self.records = self.records + 1 - dropped;
         dropped
     }
 
     fn pop(&mut self) -> Option<u32> {
         while let Some(group) = self.groups.last_mut() {
             match group.records.pop() {
-                Some(prefix) => return Some(prefix),
+                Some(prefix) => {
+                    self.records -= 1;
+                    return Some(prefix);
+                }
                 None => drop(self.groups.pop()),
             }
         }
         None
+    }
+
+    /// Takes a record out; whether it was there.
+    fn remove(&mut self, prefix: u32) -> bool {
+        let Some(index) = self.groups.partition_point(|group| group.first <= prefix).checked_sub(1) else {
+            return false;
+        };
+        let records = &mut self.groups[index].records;
+        let Some(at) = records.iter().position(|&record| record == prefix) else { return false };
+        records.swap_remove(at);
+        self.records -= 1;
+        true
+    }
+
+    /// The place of a record by chance, its group's and its own there: a group's by its share of the largest there may be, so that
+    /// each has the same.
+    fn pick(&self, mut random: impl FnMut() -> u64) -> Option<(usize, usize)> {
+        /// Where groups are thin, the last of them gives one in any case.
+        const TRIES_MAX: u32 = 64;
+        let mut below = |end: usize| ((u128::from(random()) * end as u128) >> 64) as usize;
+        let most = if self.groups.len() == 1 { self.groups[0].records.len() } else { GROUP_MAX };
+        for _ in 0..TRIES_MAX {
+            let (group, at) = (below(self.groups.len()), below(most));
+            if at < self.groups[group].records.len() {
+                return Some((group, at));
+            }
+        }
+        let group = self.groups.iter().position(|group| !group.records.is_empty())?;
+        Some((group, self.groups[group].records.len() - 1))
     }
 
     fn memory_bytes(&self) -> usize {

@@ -260,3 +260,70 @@ fn there_is_nothing_to_hand_out_before_the_next_look() {
         }
     }
 }
+
+#[test]
+fn the_earliest_record_comes_out_before_its_time() {
+    let mut wheel = Wheel::default();
+    let now = Millis(1_700_000_000_000);
+    let mut times: Vec<i64> = Vec::new();
+    for prefix in 0..2_000_u32 {
+        let at = now.0 + 1 + (i64::from(prefix) * 7_919) % 5_000_000;
+        times.push(at);
+        wheel.arm(prefix, Millis(at), now);
+    }
+    let mut last = 0;
+    for _ in 0..2_000 {
+        let (prefix, end) = wheel.take_earliest(now).expect("there are more");
+        let at = times[prefix as usize];
+        assert!(at <= end.0, "{at} is told to be before {end:?}");
+        // Within a slot, which lasts between a sixty-fourth and half of the time that is left.
+        let slack = 64 + (at - now.0) / 2;
+        assert!(at + slack >= last, "{at} after {last}");
+        last = last.max(at);
+    }
+    assert_eq!((wheel.take_earliest(now), wheel.records()), (None, 0));
+    // What is armed later comes in time.
+    wheel.arm(7, Millis(now.0 + 40), now);
+    assert_eq!(drain(&mut wheel, now.0 + 39), []);
+    assert_eq!(drain(&mut wheel, now.0 + 100), [7]);
+}
+
+#[test]
+fn each_record_has_the_same_chance() {
+    let mut wheel = Wheel::default();
+    let now = Millis(1_700_000_000_000);
+    assert_eq!(wheel.random(|| 1, |_| true), None);
+    // Few in the first bucket, very many in another one.
+    for prefix in 0..10_u32 {
+        wheel.arm(prefix, Millis(now.0 + 20), now);
+    }
+    for prefix in 10..10_000_u32 {
+        wheel.arm(prefix.wrapping_mul(400_000), Millis(now.0 + 100_000), now);
+    }
+    let mut random = Random(5);
+    let mut few = 0;
+    for _ in 0..20_000 {
+        few += u32::from(wheel.random(|| random.below(1 << 31) << 33, |_| true).expect("there are some") < 10);
+    }
+    assert!((5..=45).contains(&few), "{few} of 20 expected");
+    assert_eq!(wheel.records(), 10_000);
+    // What leads to nothing is forgotten.
+    let before = wheel.records();
+    assert_eq!(wheel.random(|| random.below(1 << 31) << 33, |_| false), None);
+    assert_eq!(wheel.records(), before - 1);
+}
+
+#[test]
+fn the_record_of_what_is_gone_is_forgotten() {
+    let mut wheel = Wheel::default();
+    let now = Millis(1_700_000_000_000);
+    let at = |prefix: u32| Millis(now.0 + 1 + (i64::from(prefix) * 7_919) % 50_000_000);
+    (0..5_000).for_each(|prefix| wheel.arm(prefix, at(prefix), now));
+    (0..5_000).for_each(|prefix| wheel.disarm(prefix, at(prefix)));
+    assert_eq!(wheel.records(), 0);
+    assert_eq!(drain(&mut wheel, now.0 + 60_000_000), []);
+    // One that has moved stays.
+    wheel.arm(7, Millis(now.0 + 60_000_100), Millis(now.0 + 60_000_000));
+    wheel.disarm(7, Millis(now.0 + 90_000_000));
+    assert_eq!(wheel.records(), 1);
+}
