@@ -23,8 +23,9 @@ use crate::proto::{Protocol, Reply};
 const FORGOTTEN_AT_ONCE: usize = 100;
 /// Prefixes that are given up at once.
 const GIVEN_UP_AT_ONCE: usize = 256;
-/// Bytes that a key in the table takes beside its name, about, and a client in its list.
+/// Bytes that a key in the table takes beside its name, about, a client in its list, and a client's prefix.
 const KEY_BYTES: usize = 72;
+const PREFIX_BYTES: usize = 160;
 const CLIENT_BYTES: usize = size_of::<ClientId>();
 
 /// Which keys a client is told of.
@@ -63,11 +64,18 @@ pub struct Tracking {
     pub is_broken: bool,
     /// The beginnings of keys that it is told of.
     pub prefixes: BTreeSet<Bytes>,
+    /// Bytes of these.
+    pub prefix_bytes: usize,
     /// The keys of its command are remembered as it comes to them.
     pub as_it_goes: bool,
 }
 
 impl Tracking {
+    /// Bytes of memory that its prefixes take, about. O(1)
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.prefix_bytes + self.prefixes.len() * PREFIX_BYTES
+    }
+
     /// Whether what its next command reads is remembered.
     fn remembers(&self) -> bool {
         match self.mode {
@@ -139,6 +147,8 @@ pub struct Table {
     items: u64,
     name_bytes: u64,
     prefixes: BTreeMap<Bytes, Prefix>,
+    /// Bytes that all clients' prefixes take.
+    prefix_bytes: u64,
     /// How many prefixes there are of each length.
     prefix_lens: BTreeMap<usize, usize>,
     /// Prefixes below which keys have changed in this turn.
@@ -174,7 +184,12 @@ impl Table {
 
     /// Bytes of memory that the table takes, about.
     pub fn memory_bytes(&self) -> u64 {
-        self.name_bytes + (self.remembered.len() * KEY_BYTES) as u64 + self.items * CLIENT_BYTES as u64
+        self.prefix_bytes + self.name_bytes + (self.remembered.len() * KEY_BYTES) as u64 + self.items * CLIENT_BYTES as u64
+    }
+
+    /// Bytes of memory that the prefixes of all clients take, about.
+    pub fn prefix_bytes(&self) -> u64 {
+        self.prefix_bytes
     }
 
     /// Whether something is to be told at the end of the turn.
@@ -225,12 +240,16 @@ impl Table {
         }
         if let Err(at) = prefix.clients.binary_search(&client) {
             prefix.clients.insert(at, client);
+            self.prefix_bytes += (name.len() + PREFIX_BYTES) as u64;
         }
     }
 
     fn remove_prefix(&mut self, client: ClientId, name: &Bytes) {
         let Some(prefix) = self.prefixes.get_mut(name) else { return };
-        prefix.clients.retain(|&other| other != client);
+        if let Ok(at) = prefix.clients.binary_search(&client) {
+            prefix.clients.remove(at);
+            self.prefix_bytes -= (name.len() + PREFIX_BYTES) as u64;
+        }
         if prefix.clients.is_empty() {
             self.prefixes.remove(name);
             let count = self.prefix_lens.get_mut(&name.len()).expect("each prefix counts by its length");
@@ -247,7 +266,12 @@ impl Engine {
     pub(crate) fn start_tracking(&mut self, client: ClientId, tracking: Tracking) {
         let push = self.client_mut(client).push_mut();
         let before = push.tracking.take().unwrap_or_default();
-        push.tracking = Some(Tracking { prefixes: before.prefixes, caching: before.caching, ..tracking });
+        push.tracking = Some(Tracking {
+            prefixes: before.prefixes,
+            prefix_bytes: before.prefix_bytes,
+            caching: before.caching,
+            ..tracking
+        });
         self.tracking.clients.insert(client);
         self.note_tracked();
     }
@@ -257,6 +281,7 @@ impl Engine {
         if let Some(tracking) = self.tracking_of(client)
             && tracking.prefixes.insert(prefix.clone())
         {
+            tracking.prefix_bytes += prefix.len();
             self.tracking.add_prefix(client, &prefix);
         }
     }
@@ -266,7 +291,10 @@ impl Engine {
         for _ in 0..GIVEN_UP_AT_ONCE {
             let Some(tracking) = self.tracking_of(client) else { return false };
             match tracking.prefixes.pop_first() {
-                Some(prefix) => self.tracking.remove_prefix(client, &prefix),
+                Some(prefix) => {
+                    tracking.prefix_bytes -= prefix.len();
+                    self.tracking.remove_prefix(client, &prefix);
+                }
                 None => {
                     self.client_mut(client).push_mut().tracking = None;
                     self.tracking.clients.remove(&client);

@@ -355,7 +355,8 @@ impl Connection {
         let waiting = self.query.len();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, &self.reply);
         let apart = upload.received();
-        engine.note_upload(self.client, if upload.is_whole() { 0 } else { apart as usize });
+        let taken = upload.takes_memory() && !upload.is_whole();
+        engine.note_upload(self.client, if taken { upload.len() as usize } else { 0 });
         if engine.crowd_in_debt() {
             shared.rest_ends.notify_one();
         }

@@ -56,7 +56,7 @@ async fn rest(shared: &Shared, tick: Duration) {
         let due_us = shared.engine.borrow().next_timeout_us().unwrap_or(u64::MAX);
         let rest_ends_us = ends_us.min(due_us);
         let left_us = rest_ends_us.saturating_sub(shared.clock.monotonic_us());
-        if left_us == 0 || shared.engine.borrow().has_ready() {
+        if left_us == 0 || shared.engine.borrow().is_pressed() {
             break;
         }
         shared.rest_ends_us.set(rest_ends_us);
