@@ -5,7 +5,8 @@
 //!  a client that asks for prefixes --a key below one changes--> noted there, and told at the end of the turn, all at once
 //! ```
 //!
-//! 1. A client stands in the table until a key changes, whether it tracks any more or not, or has gone: who is told is decided then.
+//! 1. A client stands in the table until a key changes, whether it tracks any more or not, or has gone: who is told is decided then. But
+//!    a key's list does not grow by those who have gone: they are taken out before it takes more memory.
 //! 2. An invalidation goes by the outbox, so it comes behind the reply of the command that made it.
 //! 3. At most `tracking-table-max-keys` keys are remembered. Beyond, keys are forgotten in order, and told as if they had changed.
 //! 4. Prefixes of one client do not overlap.
@@ -21,6 +22,8 @@ use crate::proto::{Protocol, Reply};
 
 /// Keys that are forgotten at once when there are too many.
 const FORGOTTEN_AT_ONCE: usize = 100;
+/// Clients of a key that are remembered without a look at who of them has gone.
+const UNSEEN_CLIENTS: usize = 64;
 /// Prefixes that are given up at once.
 const GIVEN_UP_AT_ONCE: usize = 256;
 /// Bytes that a key in the table takes beside its name, about, a client in its list, and a client's prefix.
@@ -184,7 +187,10 @@ impl Table {
 
     /// Bytes of memory that the table takes, about.
     pub fn memory_bytes(&self) -> u64 {
-        self.prefix_bytes + self.name_bytes + (self.remembered.len() * KEY_BYTES) as u64 + self.items * CLIENT_BYTES as u64
+        self.prefix_bytes
+            + self.name_bytes
+            + (self.remembered.len() * KEY_BYTES) as u64
+            + self.items * CLIENT_BYTES as u64
     }
 
     /// Bytes of memory that the prefixes of all clients take, about.
@@ -198,12 +204,22 @@ impl Table {
         !self.changed.is_empty()
     }
 
-    fn remember(&mut self, client: ClientId, key: &[u8]) {
+    /// Remembers that a client may keep a key's value. O(clients of the key) now and then, when they are twice as many as were connected
+    /// the last time.
+    fn remember(&mut self, client: ClientId, key: &[u8], is_connected: impl Fn(ClientId) -> bool) {
         if let Some(clients) = self.remembered.get_mut(key) {
-            if let Err(at) = clients.binary_search(&client) {
-                clients.insert(at, client);
-                self.items += 1;
+            if clients.binary_search(&client).is_ok() {
+                return;
             }
+            if clients.len() == clients.capacity() && clients.len() >= UNSEEN_CLIENTS {
+                let before = clients.len();
+                clients.retain(|&client| is_connected(client));
+                self.items -= (before - clients.len()) as u64;
+                clients.reserve(clients.len());
+            }
+            let at = clients.partition_point(|&other| other < client);
+            clients.insert(at, client);
+            self.items += 1;
             return;
         }
         self.items += 1;
@@ -347,7 +363,8 @@ impl Engine {
 
     /// A client's command reads a key.
     pub(crate) fn remember_key(&mut self, client: ClientId, key: &[u8]) {
-        self.tracking.remember(client, key);
+        let clients = &self.clients;
+        self.tracking.remember(client, key, |client| clients.get(client).is_some());
         if self.remembers_too_many() {
             self.forget_some();
         }
@@ -511,15 +528,28 @@ mod tests {
     fn a_key_is_remembered_once_for_each_client_and_forgotten_with_all() {
         let mut table = Table::default();
         for client in [3, 1, 3, 2] {
-            table.remember(ClientId(client), b"k");
+            table.remember(ClientId(client), b"k", |_| true);
         }
-        table.remember(ClientId(1), b"other");
+        table.remember(ClientId(1), b"other", |_| true);
         assert_eq!((table.keys(), table.items()), (2, 4));
         assert_eq!(table.forget(b"k"), Some([1, 2, 3].map(ClientId).to_vec()));
         assert_eq!(table.forget(b"k"), None);
         assert_eq!((table.keys(), table.items()), (1, 1));
         table.forget(b"other");
         assert_eq!(table.memory_bytes(), 0);
+    }
+
+    #[test]
+    fn clients_that_come_and_go_do_not_make_a_keys_list_longer() {
+        let mut table = Table::default();
+        for client in 0..100_000 {
+            // One in a thousand stays.
+            table.remember(ClientId(client), b"k", |client| client.0 % 1000 == 0);
+            assert!(table.items() <= 64 + 4 * (client / 1000 + 1), "{} after {client}", table.items());
+        }
+        let clients = table.forget(b"k").unwrap();
+        assert!((0..100).all(|stays| clients.binary_search(&ClientId(stays * 1000)).is_ok()));
+        assert_eq!((table.items(), table.memory_bytes()), (0, 0));
     }
 
     #[test]
