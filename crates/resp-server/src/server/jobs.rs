@@ -4,7 +4,7 @@
 //! |---|---|
 //! | idle | one bounded round of useful work after another, each after a look for new events, until there is none |
 //! | busy | what is owed, one bounded round a time, between the connections' turns; a writer pays its part of it itself |
-//! | asleep | a round after 10 ms, then less and less often, down to 10 a second; at once when a parked request times out or something is pressing |
+//! | asleep | a round after 10 ms, then less and less often, down to 10 a second; at once when something is pressing |
 
 use std::rc::Rc;
 use std::time::Duration;
