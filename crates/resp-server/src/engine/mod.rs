@@ -478,8 +478,8 @@ impl Engine {
         }
     }
 
-    /// Counts a large value of so many bytes that a client is sending: memory that it takes or will take, although it is in the store's
-    /// books. As in Redis it counts as a whole from the beginning.
+    /// Counts so many bytes of large values of the request that a client is sending: memory that it takes or will take, although it is in
+    /// the store's books.
     pub fn note_upload(&mut self, client: ClientId, bytes: usize) {
         let client = self.client_mut(client);
         let before = std::mem::replace(&mut client.upload_bytes, bytes);

@@ -361,8 +361,9 @@ impl Connection {
         let waiting = self.query.len();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), waiting, &self.reply);
         let apart = upload.received();
-        let taken = upload.takes_memory() && !upload.is_whole();
-        engine.note_upload(self.client, if taken { upload.len() as usize } else { 0 });
+        // This one, as a whole from the beginning, and those of the request that are here.
+        let taken = self.parser.apart_bytes() + if upload.takes_memory() { upload.len() } else { 0 };
+        engine.note_upload(self.client, taken as usize);
         if engine.crowd_in_debt() {
             shared.rest_ends.notify_one();
         }
@@ -587,8 +588,9 @@ impl Connection {
                 break Phase::Reading;
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
-            if executed.requests > 0 {
+            if executed.requests > 0 && current.has_apart() {
                 current.drop_apart();
+                engine.note_upload(self.client, 0);
             }
             if executed.cut {
                 engine.discard(std::mem::take(&mut self.reply));
