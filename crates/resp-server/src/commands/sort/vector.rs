@@ -71,6 +71,11 @@ enum Sorting {
 }
 
 impl Vector {
+    /// Room for so many elements: a list of them that grew would have to be moved, and from some millions on that is a stall.
+    pub(super) fn with_room(elements: usize) -> Vector {
+        Vector { items: Vec::with_capacity(elements), ..Vector::default() }
+    }
+
     /// How many elements there are.
     pub(super) fn len(&self) -> usize {
         self.items.len()
