@@ -697,7 +697,11 @@ fn the_largest_client_is_closed_when_all_take_too_much() {
     let (mut admin, mut spared) = (server.connect(), server.connect());
     ask(&mut admin, "CLIENT NO-EVICT ON", "+OK\r\n");
     ask(&mut spared, "CLIENT NO-EVICT ON", "+OK\r\n");
-    let half_a_request = |bytes: usize| [b"*2\r\n$4\r\nECHO\r\n$9000000\r\n", &vec![b'x'; bytes][..]].concat();
+    // What is announced counts, not only what has come.
+    let half_a_request = |bytes: usize| {
+        let head = format!("*2\r\n$4\r\nECHO\r\n${bytes}\r\n");
+        [head.as_bytes(), &vec![b'x'; bytes / 2]].concat()
+    };
     let mut small = server.connect();
     small.write_all(&half_a_request(MIB)).unwrap();
     let mut large = server.connect();
