@@ -1,11 +1,12 @@
-//! What hangs on the table of commands beside the server: the README's status table, and that the transcripts try every row.
+//! What hangs on the table of commands beside the server: the README's status table, which tells of every command of Redis 7.4 whether it
+//! is there, and that the transcripts try every row.
 //!
 //! `EVENKEEL_WRITE_STATUS=1 cargo test --test command_table` writes the status table anew.
 
 // The lint knows test functions, and not the functions that they share.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -16,28 +17,97 @@ use test_support::transcript::What;
 const BEGIN: &str = "<!-- status:begin -->\n";
 const END: &str = "<!-- status:end -->";
 
-/// A row a group, in the order in which the table of commands first names them: `GET, SET, CLIENT (ID, LIST)`.
+/// Every command of Redis 7.4, subcommands as `client|list`, with its group.
+const REDIS: &str = include_str!("../crates/resp-server/tests/data/redis-7.4.csv");
+
+/// Full names and groups of what Redis 7.4 has, in order.
+fn of_redis() -> impl Iterator<Item = (&'static str, &'static str)> {
+    REDIS.lines().skip(1).map(|line| line.split_once(',').expect("a name and a group"))
+}
+
+/// Full names of our rows, subcommands included, with the rows.
+fn ours() -> BTreeMap<String, &'static CommandSpec> {
+    let with_subcommands = |spec: &'static CommandSpec| {
+        let subcommands = spec.subcommands().iter().map(move |&sub| (format!("{}|{}", spec.name, sub.name), sub));
+        std::iter::once((spec.name.to_string(), spec)).chain(subcommands)
+    };
+    commands::all().flat_map(with_subcommands).collect()
+}
+
+/// A row a group, in the order in which the table of commands first names them, then those of which we have nothing: what we have, and
+/// what Redis 7.4 has beside it. `GET, SET, CLIENT (ID, LIST)`.
 fn status_table() -> String {
-    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-    for spec in commands::all() {
-        let name = spec.doc.group.name();
-        let at = groups.iter().position(|group| group.0 == name).unwrap_or_else(|| {
-            groups.push((name, Vec::new()));
+    let ours = ours();
+    let mut groups: Vec<(&str, Vec<String>, Vec<String>)> = Vec::new();
+    let mut group = |name| {
+        groups.iter().position(|group| group.0 == name).unwrap_or_else(|| {
+            groups.push((name, Vec::new(), Vec::new()));
             groups.len() - 1
-        });
-        groups[at].1.push(shown(spec));
+        })
+    };
+    let here: Vec<(usize, String)> =
+        commands::all().map(|spec| (group(spec.doc.group.name()), shown(spec.name, subcommands_of(spec)))).collect();
+    let mut missing: Vec<(usize, String)> = Vec::new();
+    for (name, of_group) in of_redis().filter(|(name, _)| !name.contains('|')) {
+        let subcommands = of_redis().filter_map(|(full, _)| full.strip_prefix(name)?.strip_prefix('|'));
+        let absent: Vec<&str> = subcommands.filter(|sub| !ours.contains_key(&format!("{name}|{sub}"))).collect();
+        if !ours.contains_key(name) || !absent.is_empty() {
+            missing.push((group(of_group), shown(name, absent.into_iter())));
+        }
     }
-    let mut table = "| group | works |\n|---|---|\n".to_string();
-    for (name, commands) in groups {
-        table += &format!("| {name} | {} |\n", commands.join(", "));
+    here.into_iter().for_each(|(at, text)| groups[at].1.push(text));
+    missing.into_iter().for_each(|(at, text)| groups[at].2.push(text));
+    let mut table = "| group | works | not yet |\n|---|---|---|\n".to_string();
+    for (name, here, missing) in groups {
+        table += &format!("| {name} | {} | {} |\n", here.join(", "), missing.join(", "));
     }
     table
 }
 
-fn shown(spec: &CommandSpec) -> String {
-    let name = spec.name.to_uppercase();
-    let subcommands: Vec<String> = spec.subcommands().iter().map(|sub| sub.name.to_uppercase()).collect();
+fn subcommands_of(spec: &'static CommandSpec) -> impl Iterator<Item = &'static str> {
+    spec.subcommands().iter().map(|sub| sub.name)
+}
+
+fn shown<'a>(name: &str, subcommands: impl Iterator<Item = &'a str>) -> String {
+    let subcommands: Vec<String> = subcommands.map(str::to_uppercase).collect();
+    let name = name.to_uppercase();
     if subcommands.is_empty() { name } else { format!("{name} ({})", subcommands.join(", ")) }
+}
+
+#[test]
+fn what_redis_7_4_does_not_have_is_of_a_later_version() {
+    let redis: BTreeSet<&str> = of_redis().map(|(name, _)| name).collect();
+    for (name, spec) in ours() {
+        let mut version = spec.doc.since.split('.').map(|number| number.parse::<u32>().unwrap());
+        let is_later = (version.next(), version.next()) > (Some(7), Some(4));
+        assert!(redis.contains(&name[..]) != is_later, "{name}, which is there since {}", spec.doc.since);
+    }
+}
+
+#[test]
+fn each_command_of_redis_7_4_stands_in_one_column_of_the_status_table() {
+    let table = status_table();
+    let cells: Vec<&str> = table.lines().skip(2).flat_map(|row| row.split('|').skip(2).take(2)).collect();
+    let mut told: Vec<String> = Vec::new();
+    for (cell, is_here) in cells.iter().zip([true, false].into_iter().cycle()) {
+        // At commas that are not within parentheses.
+        let mut depth = 0;
+        let entries = cell.split(|letter| {
+            depth += i32::from(letter == '(') - i32::from(letter == ')');
+            letter == ',' && depth == 0
+        });
+        for entry in entries.map(|entry| entry.trim().to_lowercase()).filter(|entry| !entry.is_empty()) {
+            let (name, subcommands) = entry.trim_end_matches(')').split_once(" (").unwrap_or((&entry, ""));
+            told.extend(subcommands.split(", ").filter(|sub| !sub.is_empty()).map(|sub| format!("{name}|{sub}")));
+            // In the second column a container of which we have a part stands for its absent subcommands alone.
+            if is_here || !ours().contains_key(name) {
+                told.push(name.to_string());
+            }
+        }
+    }
+    let all: BTreeSet<String> = of_redis().map(|(name, _)| name.to_string()).chain(ours().into_keys()).collect();
+    told.sort();
+    assert_eq!(told, all.into_iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -80,10 +150,6 @@ fn every_row_is_tried_in_a_transcript() {
             tried.insert(name);
         }
     }
-    let rows = commands::all().flat_map(|spec| {
-        let subcommands = spec.subcommands().iter().map(|sub| format!("{}|{}", spec.name, sub.name));
-        std::iter::once(spec.name.to_string()).chain(subcommands)
-    });
-    let missing: Vec<String> = rows.filter(|row| !tried.contains(row)).collect();
+    let missing: Vec<String> = ours().into_keys().filter(|row| !tried.contains(row)).collect();
     assert!(missing.is_empty(), "no transcript in tests/transcripts tries {}", missing.join(", "));
 }

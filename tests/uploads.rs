@@ -379,6 +379,30 @@ fn many_uploads_of_a_byte_at_a_time_take_little_memory_and_nobodys_time() {
 }
 
 #[test]
+fn large_values_of_a_request_count_for_its_client_until_it_is_carried_out() {
+    let server = start(&[]);
+    let (mut client, mut admin) = (server.client(), server.client());
+    let bytes = |admin: &mut Client| info(admin, "mem_clients_normal");
+    let before = bytes(&mut admin);
+    let (one, two) = (value(MIB, 1), value(2 * MIB, 2));
+    let whole = request(&[b"MSET", b"a", &one, b"b", &two]);
+    // Of the second value not even half: it counts as it was announced.
+    client.send_bytes(&whole[..2 * MIB]).unwrap();
+    eventually("both values count", || bytes(&mut admin) > before + 3 * MIB);
+    client.send_bytes(&whole[2 * MIB..]).unwrap();
+    assert_eq!(next(&mut client), "OK");
+    assert!(bytes(&mut admin) < before + LARGE);
+    // Queued, they count until they are discarded.
+    assert_eq!(client.ask("MULTI"), "OK");
+    client.send_bytes(&whole).unwrap();
+    assert_eq!(next(&mut client), "QUEUED");
+    assert!((before + 3 * MIB..before + 3 * MIB + LARGE).contains(&bytes(&mut admin)));
+    assert_eq!(client.ask("DISCARD"), "OK");
+    assert!(bytes(&mut admin) < before + LARGE);
+    assert_eq!(get(&mut admin, "b"), two);
+}
+
+#[test]
 fn the_slow_log_shows_how_a_large_value_begins_and_how_long_it_is() {
     let server = start(&["--slowlog-log-slower-than", "0"]);
     let mut client = server.client();

@@ -1,22 +1,27 @@
 # Runs one file of Redis's own test suite against a server that runs already, and tells what becomes of each test.
 #
-#   cd <Redis's source tree>; tclsh conformance.tcl PORT FILE [skipped test ...]       FILE as unit/type/string
+#   cd <Redis's source tree>; tclsh conformance.tcl PORT FILE HOST [skipped test ...]       FILE as unit/type/string
+#
+# HOST is `external`, or `own`: then the tests that the suite keeps for servers it has started itself are carried out as well. That
+# is for files whose tests need no more of a server of their own than its settings.
 #
 # Prints a line for each thing that happens: `testing`, `ok`, `err`, `skip`, `ignore`, `note` or `done`, then the test's name,
 # then what there is to say, with tabs between; backslash, tab and line end inside of a field are written \\ \t \n.
 #
-# The suite's own procedures are used as they are, but for five; four so that one failure hides nothing:
+# The suite's own procedures are used as they are, but for seven; four so that one failure hides nothing:
 # - what it tells its own overseer is printed here;
 # - a block of code (`start_server`, `tags`, a file) is carried out command by command, and an error between two tests is told
 #   as a failure named after the command;
 # - after a failed test the connection is a new one if the old one is in the middle of a reply;
 # - `start_server`, which for a server from outside only flushes and sets what the block wants, does not insist on FUNCTION
-#   and on each setting: what the server does not take is a note;
-# - `assert_encoding` knows what 7.2 says of short lists.
+#   and on each setting: what the server does not take is a note; and it sets back whatever the block has left set;
+# - `assert_encoding` knows what 7.2 says of short lists;
+# - `r debug replybuffer resizing` is not sent: it keeps Redis from making reply buffers smaller, and other servers need none.
 
 set port [lindex $argv 0]
 set unit [lindex $argv 1]
-set skipped [lrange $argv 2 end]
+set is_own [expr {[lindex $argv 2] eq "own"}]
+set skipped [lrange $argv 3 end]
 
 fconfigure stdout -buffering line -encoding binary
 set argv [list --host 127.0.0.1 --port $port --durable --tags -needs:repl]
@@ -117,29 +122,48 @@ proc tags {tags code} {
     set ::tags $before
 }
 
+if {$is_own} {
+    rename tags_acceptable suite_tags_acceptable
+    proc tags_acceptable {tags why} {
+        upvar $why text
+        suite_tags_acceptable [lsearch -all -inline -not -exact $tags external:skip] text
+    }
+}
+
 proc run_external_server_test {code overrides} {
-    set client [redis $::host $::port 0 $::tls]
-    $client select 9
-    set config [dict create port $::port]
-    lappend ::servers [dict create host $::host port $::port client $client config $config]
-    r flushall
-    catch {r function flush}
-    set before {}
+    # Set before the block's client comes, which is then met by what is set: a password, say.
+    set setter [redis $::host $::port 0 $::tls]
+    $setter flushall
+    catch {$setter function flush}
+    set before [$setter config get *]
     foreach {name value} $overrides {
-        if {[catch {
-            set old [lindex [r config get $name] 1]
-            r config set $name $value
-            lappend before $name $old
-        } message]} {
+        if {[catch {$setter config set $name $value} message]} {
             told note "" "$name $value: $message"
         }
     }
+    regexp {process_id:(\d+)} [$setter info server] -> pid
+    $setter close
+    set client [redis $::host $::port 0 $::tls]
+    catch {$client select 9}
+    set config [dict create port $::port]
+    lappend ::servers [dict create host $::host port $::port client $client config $config pid $pid]
     each_command 3 $code
+    into_step
+    set after [r config get *]
     foreach {name value} $before {
-        catch {r config set $name $value}
+        if {[dict get $after $name] ne $value} {
+            catch {r config set $name $value}
+        }
     }
     catch {[srv client] close}
     set ::servers [lrange $::servers 0 end-1]
+}
+
+rename r suite_r
+proc r {args} {
+    if {[lrange $args 0 2] ne "debug replybuffer resizing"} {
+        uplevel 1 suite_r $args
+    }
 }
 
 # Since 7.2 a short list says that it is a listpack, where this suite knows quicklists only.

@@ -6,6 +6,10 @@ use super::transaction::{Transaction, Watching};
 use super::{ClientId, Now, Peer};
 use crate::proto::Protocol;
 
+/// Bytes of what waits for a client that are not of the list of it, as `omem` and the limits understand that: Redis keeps so many in a
+/// buffer of the client's own.
+pub(super) const UNLISTED_BYTES: usize = 16 * 1024;
+
 /// Which of its replies a client wants: CLIENT REPLY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replies {
@@ -64,10 +68,9 @@ pub struct Client {
     pub args_bytes: usize,
     /// Bytes in its query buffer.
     pub query_buffer_bytes: usize,
-    /// Bytes of replies that wait to be sent, those of values that are sent by reference left out.
     /// Bytes of a large value that it is sending, on pages that are the store's.
     pub upload_bytes: usize,
-    /// Bytes of replies that wait to be sent.
+    /// Bytes of replies that wait to be sent, those of values that are sent by reference left out.
     pub reply_bytes: usize,
     /// Bytes of replies that wait to be sent.
     pub waiting_bytes: usize,
@@ -99,6 +102,12 @@ pub struct Push {
 }
 
 impl Push {
+    /// Bytes of memory that it takes, about. O(1)
+    fn memory_bytes(&self) -> usize {
+        let tracking = self.tracking.as_ref().map_or(0, Tracking::memory_bytes);
+        size_of::<Push>() + self.subscriptions.memory_bytes() + tracking
+    }
+
     /// Whether anything may be on its way to the client.
     pub fn is_reached(&self) -> bool {
         self.is_monitor || self.tracking.is_some() || !self.subscriptions.is_empty()
@@ -178,7 +187,7 @@ impl Client {
         }
     }
 
-    /// Bytes of memory that it takes, buffers included.
+    /// Bytes of memory that it takes, buffers included; what it watches and what waits for it in the outbox are not known here.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Client>()
             + self.peer.addr.len()
@@ -191,6 +200,8 @@ impl Client {
             + self.reply_bytes
             + self.parked_bytes
             + self.queue_bytes()
+            + self.queued_apart_bytes()
+            + self.push.as_ref().map_or(0, |push| push.memory_bytes())
     }
 
     /// How it is told of keys that change, if it is.
@@ -239,11 +250,9 @@ impl Client {
         if flags.is_empty() {
             flags.push('N');
         }
-        // As in Redis, the first 16 KiB are not of the list of what waits.
-        const FIRST: usize = 16 * 1024;
         let pending = self.waiting_bytes + outbox.0;
-        let first = pending.min(FIRST);
-        let listed = pending - first;
+        let listed = pending.saturating_sub(UNLISTED_BYTES);
+        let first = pending - listed;
         let segments = if listed > 0 { (self.waiting_segments + outbox.1).max(1) } else { 0 };
         let count = |kind| self.push.as_ref().map_or(0, |push| push.subscriptions.of(kind).len());
         let mut print = |text: std::fmt::Arguments<'_>, bytes: &[u8]| {
@@ -278,7 +287,7 @@ impl Client {
         print(
             format_args!(
                 " tot-mem={} events={} cmd={} user=default redir={} resp={} lib-name=",
-                self.memory_bytes() + outbox.0,
+                self.memory_bytes() + watching.bytes + outbox.0,
                 if pending > 0 { "rw" } else { "r" },
                 self.last_command.unwrap_or("NULL"),
                 tracking.map_or(-1, |tracking| tracking.redirect.map_or(0, |to| to.0 as i64)),

@@ -7,6 +7,7 @@
 use std::collections::BinaryHeap;
 
 use super::{Client, ClientId, Engine};
+use crate::proto::Reply;
 
 /// Clients that a step of the job closes, some 1 us each.
 const CLOSED_PER_STEP: usize = 64;
@@ -22,15 +23,15 @@ const LIMIT_BYTES_MIN: u64 = 128 * 1024;
 pub(super) struct Crowd {
     /// Bytes that all clients may take.
     limit_bytes: u64,
-    /// Bytes of large values that clients are sending.
-    pub(super) upload_bytes: u64,
+    /// Bytes of large values that clients are sending, with those that are still to come, and that they have queued.
+    pub(super) value_bytes: u64,
     /// Until when on the monotonic clock no search is worth while.
     rests_until_us: u64,
 }
 
 impl Default for Crowd {
     fn default() -> Crowd {
-        Crowd { limit_bytes: u64::MAX, upload_bytes: 0, rests_until_us: 0 }
+        Crowd { limit_bytes: u64::MAX, value_bytes: 0, rests_until_us: 0 }
     }
 }
 
@@ -52,10 +53,16 @@ impl Engine {
         self.crowd.rests_until_us = 0;
     }
 
-    /// Bytes that all clients take, buffers included, about. O(1).
+    /// Bytes that all clients take, about: buffers, what waits for them, what they subscribe to and watch. O(1).
     #[inline]
     pub fn clients_bytes(&self) -> u64 {
-        self.buffer_bytes + self.crowd.upload_bytes + self.clients.len() as u64 * CLIENT_BYTES
+        self.buffer_bytes
+            + self.crowd.value_bytes
+            + self.clients.len() as u64 * CLIENT_BYTES
+            + self.outbox.own_bytes() as u64
+            + self.pubsub.memory_bytes()
+            + self.tracking.prefix_bytes()
+            + self.keyspace.watched.memory_bytes()
     }
 
     /// Whether clients take too much and some may go.
@@ -72,7 +79,8 @@ impl Engine {
         let mut total = 0;
         let mut by_size: BinaryHeap<(u64, ClientId)> = BinaryHeap::new();
         for client in self.clients.iter() {
-            let bytes = client.memory_bytes() as u64;
+            let waiting = self.outbox.of(client.id).map_or(0, Reply::own_bytes);
+            let bytes = (client.memory_bytes() + self.watching(client).bytes + waiting) as u64;
             total += bytes;
             if !client.no_evict {
                 by_size.push((bytes, client.id));

@@ -94,6 +94,14 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether some job is not to wait for the time at which it would look next: requests that wait can be served, messages are on their
+    /// way, or clients have to go.
+    pub fn is_pressed(&self) -> bool {
+        self.has_ready() || self.is_delivering() || self.clients.has_killed() || self.crowd_in_debt()
+    }
+}
+
 /// Look-ups in a step of active expiry, some 200 ns each.
 const EXPIRY_LOOKUPS: u32 = 256;
 

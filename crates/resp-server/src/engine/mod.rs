@@ -402,7 +402,7 @@ impl Engine {
         self.forget_pushed(client);
         let this = self.clients.at(slot);
         self.buffer_bytes -= (this.query_buffer_bytes + this.reply_bytes) as u64;
-        self.crowd.upload_bytes -= this.upload_bytes as u64;
+        self.crowd.value_bytes -= this.upload_bytes as u64;
         self.clients.remove(client);
     }
 
@@ -478,11 +478,12 @@ impl Engine {
         }
     }
 
-    /// Counts what has come of a large value that a client is sending: memory that it takes, although it is in the store's books.
+    /// Counts so many bytes of large values of the request that a client is sending: memory that it takes or will take, although it is in
+    /// the store's books.
     pub fn note_upload(&mut self, client: ClientId, bytes: usize) {
         let client = self.client_mut(client);
         let before = std::mem::replace(&mut client.upload_bytes, bytes);
-        self.crowd.upload_bytes = self.crowd.upload_bytes - before as u64 + bytes as u64;
+        self.crowd.value_bytes = self.crowd.value_bytes - before as u64 + bytes as u64;
     }
 
     /// Counts a connection that ends because its client has sent so many bytes of requests that are not carried out.

@@ -7,7 +7,8 @@
 //!
 //! **Limits.** What waits for a client, here and in its reply, is bounded by `client-output-buffer-limit`: one that is over the hard
 //! limit of its class, or over the soft one for too long, is closed. Bytes count that the client owns and those that it only
-//! refers to. While a client stays under the least of all limits nothing more is looked at.
+//! refers to, beyond the first 16 KiB, as in Redis: what CLIENT LIST tells as `omem`. While a client stays under the least of all limits
+//! nothing more is looked at.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -15,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use chunkbuf::BlobSlice;
 
-use super::client::Push;
+use super::client::{Push, UNLISTED_BYTES};
 use super::pubsub::Message;
 use super::settings::{ClientClass, OutputLimit};
 use super::{ClientId, Engine};
@@ -181,7 +182,8 @@ impl Engine {
     #[cold]
     pub(crate) fn check_output(&mut self, id: ClientId, in_reply: usize) -> bool {
         let now_us = self.now.monotonic_us;
-        let waiting = (in_reply + self.outbox.of(id).map_or(0, Reply::len)) as u64;
+        let waiting = in_reply + self.outbox.of(id).map_or(0, Reply::len);
+        let waiting = waiting.saturating_sub(UNLISTED_BYTES) as u64;
         let Some(client) = self.clients.get_mut(id) else { return false };
         if client.closing {
             return true;

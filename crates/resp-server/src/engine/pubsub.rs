@@ -97,9 +97,16 @@ pub struct Subscriptions {
     channels: BTreeSet<Bytes>,
     patterns: BTreeSet<Bytes>,
     shard_channels: BTreeSet<Bytes>,
+    /// Bytes of all their names.
+    name_bytes: usize,
 }
 
 impl Subscriptions {
+    /// Bytes of memory that they take, about. O(1)
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.name_bytes + self.len() * SUBSCRIPTION_BYTES as usize
+    }
+
     /// What of one kind it subscribes to, in order.
     pub fn of(&self, kind: Kind) -> &BTreeSet<Bytes> {
         match kind {
@@ -316,6 +323,7 @@ impl Engine {
         if !push.subscriptions.of(kind).contains(name) {
             let name = Bytes::copy_from_slice(name);
             push.subscriptions.of_mut(kind).insert(name.clone());
+            push.subscriptions.name_bytes += name.len();
             self.pubsub.clients += usize::from(was_none);
             self.pubsub.memory_bytes += name.len() as u64 + SUBSCRIPTION_BYTES;
             self.pubsub.table(kind, &name, |subscribers| {
@@ -330,6 +338,7 @@ impl Engine {
         if let Some(push) = self.client_mut(client).push.as_deref_mut()
             && let Some(name) = push.subscriptions.of_mut(kind).take(name)
         {
+            push.subscriptions.name_bytes -= name.len();
             self.pubsub.clients -= usize::from(push.subscriptions.is_empty());
             self.pubsub.memory_bytes -= name.len() as u64 + SUBSCRIPTION_BYTES;
             self.pubsub.table(kind, &name, |subscribers| subscribers.remove(client));

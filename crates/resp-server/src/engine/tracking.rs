@@ -5,7 +5,8 @@
 //!  a client that asks for prefixes --a key below one changes--> noted there, and told at the end of the turn, all at once
 //! ```
 //!
-//! 1. A client stands in the table until a key changes, whether it tracks any more or not, or has gone: who is told is decided then.
+//! 1. A client stands in the table until a key changes, whether it tracks any more or not, or has gone: who is told is decided then. But
+//!    a key's list does not grow by those who have gone: they are taken out before it takes more memory.
 //! 2. An invalidation goes by the outbox, so it comes behind the reply of the command that made it.
 //! 3. At most `tracking-table-max-keys` keys are remembered. Beyond, keys are forgotten in order, and told as if they had changed.
 //! 4. Prefixes of one client do not overlap.
@@ -21,10 +22,13 @@ use crate::proto::{Protocol, Reply};
 
 /// Keys that are forgotten at once when there are too many.
 const FORGOTTEN_AT_ONCE: usize = 100;
+/// Clients of a key that are remembered without a look at who of them has gone.
+const UNSEEN_CLIENTS: usize = 64;
 /// Prefixes that are given up at once.
 const GIVEN_UP_AT_ONCE: usize = 256;
-/// Bytes that a key in the table takes beside its name, about, and a client in its list.
+/// Bytes that a key in the table takes beside its name, about, a client in its list, and a client's prefix.
 const KEY_BYTES: usize = 72;
+const PREFIX_BYTES: usize = 160;
 const CLIENT_BYTES: usize = size_of::<ClientId>();
 
 /// Which keys a client is told of.
@@ -63,11 +67,18 @@ pub struct Tracking {
     pub is_broken: bool,
     /// The beginnings of keys that it is told of.
     pub prefixes: BTreeSet<Bytes>,
+    /// Bytes of these.
+    pub prefix_bytes: usize,
     /// The keys of its command are remembered as it comes to them.
     pub as_it_goes: bool,
 }
 
 impl Tracking {
+    /// Bytes of memory that its prefixes take, about. O(1)
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.prefix_bytes + self.prefixes.len() * PREFIX_BYTES
+    }
+
     /// Whether what its next command reads is remembered.
     fn remembers(&self) -> bool {
         match self.mode {
@@ -139,6 +150,8 @@ pub struct Table {
     items: u64,
     name_bytes: u64,
     prefixes: BTreeMap<Bytes, Prefix>,
+    /// Bytes that all clients' prefixes take.
+    prefix_bytes: u64,
     /// How many prefixes there are of each length.
     prefix_lens: BTreeMap<usize, usize>,
     /// Prefixes below which keys have changed in this turn.
@@ -174,7 +187,15 @@ impl Table {
 
     /// Bytes of memory that the table takes, about.
     pub fn memory_bytes(&self) -> u64 {
-        self.name_bytes + (self.remembered.len() * KEY_BYTES) as u64 + self.items * CLIENT_BYTES as u64
+        self.prefix_bytes
+            + self.name_bytes
+            + (self.remembered.len() * KEY_BYTES) as u64
+            + self.items * CLIENT_BYTES as u64
+    }
+
+    /// Bytes of memory that the prefixes of all clients take, about.
+    pub fn prefix_bytes(&self) -> u64 {
+        self.prefix_bytes
     }
 
     /// Whether something is to be told at the end of the turn.
@@ -183,12 +204,22 @@ impl Table {
         !self.changed.is_empty()
     }
 
-    fn remember(&mut self, client: ClientId, key: &[u8]) {
+    /// Remembers that a client may keep a key's value. O(clients of the key) now and then, when they are twice as many as were connected
+    /// the last time.
+    fn remember(&mut self, client: ClientId, key: &[u8], is_connected: impl Fn(ClientId) -> bool) {
         if let Some(clients) = self.remembered.get_mut(key) {
-            if let Err(at) = clients.binary_search(&client) {
-                clients.insert(at, client);
-                self.items += 1;
+            if clients.binary_search(&client).is_ok() {
+                return;
             }
+            if clients.len() == clients.capacity() && clients.len() >= UNSEEN_CLIENTS {
+                let before = clients.len();
+                clients.retain(|&client| is_connected(client));
+                self.items -= (before - clients.len()) as u64;
+                clients.reserve(clients.len());
+            }
+            let at = clients.partition_point(|&other| other < client);
+            clients.insert(at, client);
+            self.items += 1;
             return;
         }
         self.items += 1;
@@ -225,12 +256,16 @@ impl Table {
         }
         if let Err(at) = prefix.clients.binary_search(&client) {
             prefix.clients.insert(at, client);
+            self.prefix_bytes += (name.len() + PREFIX_BYTES) as u64;
         }
     }
 
     fn remove_prefix(&mut self, client: ClientId, name: &Bytes) {
         let Some(prefix) = self.prefixes.get_mut(name) else { return };
-        prefix.clients.retain(|&other| other != client);
+        if let Ok(at) = prefix.clients.binary_search(&client) {
+            prefix.clients.remove(at);
+            self.prefix_bytes -= (name.len() + PREFIX_BYTES) as u64;
+        }
         if prefix.clients.is_empty() {
             self.prefixes.remove(name);
             let count = self.prefix_lens.get_mut(&name.len()).expect("each prefix counts by its length");
@@ -247,7 +282,12 @@ impl Engine {
     pub(crate) fn start_tracking(&mut self, client: ClientId, tracking: Tracking) {
         let push = self.client_mut(client).push_mut();
         let before = push.tracking.take().unwrap_or_default();
-        push.tracking = Some(Tracking { prefixes: before.prefixes, caching: before.caching, ..tracking });
+        push.tracking = Some(Tracking {
+            prefixes: before.prefixes,
+            prefix_bytes: before.prefix_bytes,
+            caching: before.caching,
+            ..tracking
+        });
         self.tracking.clients.insert(client);
         self.note_tracked();
     }
@@ -257,6 +297,7 @@ impl Engine {
         if let Some(tracking) = self.tracking_of(client)
             && tracking.prefixes.insert(prefix.clone())
         {
+            tracking.prefix_bytes += prefix.len();
             self.tracking.add_prefix(client, &prefix);
         }
     }
@@ -266,7 +307,10 @@ impl Engine {
         for _ in 0..GIVEN_UP_AT_ONCE {
             let Some(tracking) = self.tracking_of(client) else { return false };
             match tracking.prefixes.pop_first() {
-                Some(prefix) => self.tracking.remove_prefix(client, &prefix),
+                Some(prefix) => {
+                    tracking.prefix_bytes -= prefix.len();
+                    self.tracking.remove_prefix(client, &prefix);
+                }
                 None => {
                     self.client_mut(client).push_mut().tracking = None;
                     self.tracking.clients.remove(&client);
@@ -319,7 +363,8 @@ impl Engine {
 
     /// A client's command reads a key.
     pub(crate) fn remember_key(&mut self, client: ClientId, key: &[u8]) {
-        self.tracking.remember(client, key);
+        let clients = &self.clients;
+        self.tracking.remember(client, key, |client| clients.get(client).is_some());
         if self.remembers_too_many() {
             self.forget_some();
         }
@@ -483,15 +528,28 @@ mod tests {
     fn a_key_is_remembered_once_for_each_client_and_forgotten_with_all() {
         let mut table = Table::default();
         for client in [3, 1, 3, 2] {
-            table.remember(ClientId(client), b"k");
+            table.remember(ClientId(client), b"k", |_| true);
         }
-        table.remember(ClientId(1), b"other");
+        table.remember(ClientId(1), b"other", |_| true);
         assert_eq!((table.keys(), table.items()), (2, 4));
         assert_eq!(table.forget(b"k"), Some([1, 2, 3].map(ClientId).to_vec()));
         assert_eq!(table.forget(b"k"), None);
         assert_eq!((table.keys(), table.items()), (1, 1));
         table.forget(b"other");
         assert_eq!(table.memory_bytes(), 0);
+    }
+
+    #[test]
+    fn clients_that_come_and_go_do_not_make_a_keys_list_longer() {
+        let mut table = Table::default();
+        for client in 0..100_000 {
+            // One in a thousand stays.
+            table.remember(ClientId(client), b"k", |client| client.0 % 1000 == 0);
+            assert!(table.items() <= 64 + 4 * (client / 1000 + 1), "{} after {client}", table.items());
+        }
+        let clients = table.forget(b"k").unwrap();
+        assert!((0..100).all(|stays| clients.binary_search(&ClientId(stays * 1000)).is_ok()));
+        assert_eq!((table.items(), table.memory_bytes()), (0, 0));
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Queue {
     len: usize,
     argument_bytes: usize,
     held_bytes: usize,
+    /// Bytes of large values, which are in the store's books.
+    apart_bytes: usize,
     /// A request was refused, so that EXEC will be.
     is_aborted: bool,
     /// The database in which the next request will be carried out.
@@ -264,7 +266,12 @@ impl Client {
         }
     }
 
-    /// Bytes that its queued requests take.
+    /// Bytes of the large values among what it has queued.
+    pub(super) fn queued_apart_bytes(&self) -> usize {
+        self.queue().map_or(0, |queue| queue.apart_bytes)
+    }
+
+    /// Bytes that its queued requests take, large values left out.
     pub(super) fn queue_bytes(&self) -> usize {
         match self.transaction.as_ref().map(|transaction| &transaction.state) {
             Some(State::Queueing(queue)) => queue.held_bytes,
@@ -279,6 +286,8 @@ impl Client {
 pub struct Watching {
     /// How many keys.
     pub keys: usize,
+    /// Bytes of memory that this takes.
+    pub bytes: usize,
     /// Whether one of them has changed.
     pub is_touched: bool,
 }
@@ -289,6 +298,7 @@ impl Engine {
         let watched = &self.keyspace.watched;
         client.watcher().map_or(Watching::default(), |id| Watching {
             keys: watched.keys_of(id),
+            bytes: watched.bytes_of(id),
             is_touched: watched.is_touched(id),
         })
     }
@@ -322,6 +332,8 @@ impl Engine {
     pub(crate) fn enqueue(&mut self, client: ClientId, args: &Args<'_>, copied: Option<LongCopy>) -> bool {
         let queue = self.client_mut(client).queue_mut().expect("the client is queueing");
         let before = queue.held_bytes;
+        let apart_bytes = args.apart_len();
+        queue.apart_bytes += apart_bytes as usize;
         queue.argument_bytes += args.total_len() as usize + args.len() * ARGUMENT_BYTES;
         match copied {
             None => queue.push(args),
@@ -333,6 +345,7 @@ impl Engine {
         }
         let (more, fits) = (queue.held_bytes - before, queue.argument_bytes <= QUEUED_BYTES_MAX);
         self.buffer_bytes += more as u64;
+        self.crowd.value_bytes += apart_bytes;
         fits
     }
 
@@ -357,7 +370,8 @@ impl Engine {
         self.unwatch(client);
         let queue = self.client_mut(client).queue_mut().expect("just seen");
         let queue = Box::new(std::mem::take(queue));
-        let Queue { len: requests, argument_bytes, held_bytes, .. } = *queue;
+        let Queue { len: requests, argument_bytes, held_bytes, apart_bytes, .. } = *queue;
+        self.crowd.value_bytes -= apart_bytes as u64;
         self.client_mut(client).transaction.get_or_insert_default().state =
             State::Executing { requests, argument_bytes, held_bytes };
         Begun::Begins(queue)
@@ -368,11 +382,12 @@ impl Engine {
         self.unwatch(client);
         let Some(slot) = self.clients.slot(client) else { return };
         let this = self.clients.at_mut(slot);
-        let held_bytes = this.queue_bytes() as u64;
+        let (held_bytes, apart_bytes) = (this.queue_bytes() as u64, this.queued_apart_bytes() as u64);
         if let Some(Transaction { state: State::Queueing(queue), .. }) = this.transaction.take().map(|taken| *taken) {
             self.garbage.add(*queue);
         }
         self.buffer_bytes -= held_bytes;
+        self.crowd.value_bytes -= apart_bytes;
     }
 
     /// The client watches a key of its database from now on. O(log n)

@@ -46,6 +46,8 @@ pub struct Watched {
     keys: usize,
     /// Those of `watchers` that have keys.
     watching: usize,
+    /// Bytes of the names that they remember.
+    name_bytes: usize,
     last_id: u64,
     /// What watchers have left that are done with.
     forgotten: VecDeque<Forgotten>,
@@ -67,6 +69,8 @@ struct Watcher {
     there: Vec<(u32, usize)>,
     /// Those that are not, by database and name.
     absent: Vec<(u32, Box<[u8]>)>,
+    /// Bytes of these names.
+    name_bytes: usize,
     /// When the first of the keys that are there expires.
     expires: Option<Millis>,
     is_touched: bool,
@@ -91,7 +95,13 @@ impl Watched {
 
     /// Bytes of memory that all this takes, about. O(1)
     pub(crate) fn memory_bytes(&self) -> u64 {
-        (self.entries.len() * ENTRY_BYTES) as u64
+        (self.entries.len() * ENTRY_BYTES + self.name_bytes) as u64
+    }
+
+    /// Bytes of memory that a watcher takes, about. O(1)
+    pub fn bytes_of(&self, id: WatcherId) -> usize {
+        let watcher = &self.watchers[&id];
+        watcher.keys.len() * ENTRY_BYTES + watcher.name_bytes
     }
 
     /// A new watcher, which watches nothing yet.
@@ -137,6 +147,8 @@ impl Watched {
         watcher.keys.push(place);
         if !there {
             watcher.absent.push((db, key.into()));
+            watcher.name_bytes += key.len();
+            self.name_bytes += key.len();
             return;
         }
         match watcher.there.iter_mut().find(|(in_db, _)| *in_db == db) {
@@ -181,6 +193,7 @@ impl Watched {
             return;
         }
         self.watching -= 1;
+        self.name_bytes -= std::mem::take(&mut watcher.name_bytes);
         watcher.there = Vec::new();
         let (keys, absent) = (std::mem::take(&mut watcher.keys), std::mem::take(&mut watcher.absent));
         if keys.len() > at_once {
@@ -227,6 +240,7 @@ impl Watched {
         let mut places: Vec<KeyPlace> = self.entries.keys().map(|&(db, hash, _)| (db, hash)).collect();
         places.dedup();
         assert_eq!(places.len(), self.keys);
+        assert_eq!(self.watchers.values().map(|watcher| watcher.name_bytes).sum::<usize>(), self.name_bytes);
         assert_eq!(self.watchers.values().filter(|watcher| !watcher.keys.is_empty()).count(), self.watching);
         for watcher in self.watchers.values() {
             let there: usize = watcher.there.iter().map(|&(_, count)| count).sum();

@@ -301,6 +301,11 @@ impl<'a> Args<'a> {
         Some(&self.apart[found])
     }
 
+    /// Bytes of all arguments that stand apart.
+    pub fn apart_len(&self) -> u64 {
+        self.apart.iter().map(|apart| apart.len).sum()
+    }
+
     /// Whether all arguments are here: there was memory for each that stands apart, and none was taken.
     #[inline]
     pub fn is_whole(&self) -> bool {

@@ -113,6 +113,8 @@ pub struct Parser {
     args: Vec<Span>,
     /// Those of them that stand apart.
     apart: Vec<Apart>,
+    /// Bytes of these that are here.
+    apart_bytes: u64,
 }
 
 /// An argument that is awaited and whose length is known.
@@ -188,6 +190,7 @@ impl Parser {
                 Ok(Found::Request { end }) => {
                     batch.adopt(args);
                     batch.set_apart(std::mem::take(&mut self.apart));
+                    self.apart_bytes = 0;
                     taken = end;
                 }
                 Ok(_) => {
@@ -236,6 +239,11 @@ impl Parser {
         }
     }
 
+    /// Bytes of arguments of the request that is awaited that stand apart and are here.
+    pub fn apart_bytes(&self) -> u64 {
+        self.apart_bytes
+    }
+
     /// Takes the argument that is awaited as one that stands apart: the caller has received it beside the request's bytes, which go
     /// on, where it would begin, with the end of its line. `None`: there was no memory for it.
     ///
@@ -245,6 +253,7 @@ impl Parser {
         let Awaited::Bulk { args, len } = self.awaited else {
             panic!("an argument is awaited");
         };
+        self.apart_bytes += value.as_ref().map_or(0, Blob::len);
         self.apart.push(Apart::new(self.args.len(), len as u64, value));
         // Among the bytes it is empty; the end of its line is still to come.
         self.awaited = Awaited::Bulk { args, len: 0 };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | idle | one bounded round of useful work after another, each after a look for new events, until there is none |
 //! | busy | what is owed, one bounded round a time, between the connections' turns; a writer pays its part of it itself |
-//! | asleep | a round after 10 ms, then less and less often, down to 10 a second; when a parked request times out or is to be served |
+//! | asleep | a round after 10 ms, then less and less often, down to 10 a second; at once when something is pressing |
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn rest(shared: &Shared, tick: Duration) {
         let due_us = shared.engine.borrow().next_timeout_us().unwrap_or(u64::MAX);
         let rest_ends_us = ends_us.min(due_us);
         let left_us = rest_ends_us.saturating_sub(shared.clock.monotonic_us());
-        if left_us == 0 || shared.engine.borrow().has_ready() {
+        if left_us == 0 || shared.engine.borrow().is_pressed() {
             break;
         }
         shared.rest_ends_us.set(rest_ends_us);

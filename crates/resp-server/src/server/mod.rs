@@ -106,13 +106,10 @@ impl Shared {
     /// request.
     fn wake(&self, engine: &mut Engine) {
         let is_due = engine.next_timeout_us().is_some_and(|due_us| due_us < self.rest_ends_us.get());
-        if is_due || engine.has_ready() || engine.is_delivering() {
-            self.rest_ends.notify_one();
-        }
         if engine.clients.has_killed() {
             self.end_killed(engine);
         }
-        if engine.crowd_in_debt() {
+        if is_due || engine.is_pressed() {
             self.rest_ends.notify_one();
         }
         if !engine.holds.has_woken() && !engine.outbox.has_woken() {

@@ -234,3 +234,35 @@ fn the_largest_clients_go_first_and_who_may_not_go_stays() {
     clients.at_us(40_000);
     assert_eq!(clients.engine.clients.ids(), [all[4]]);
 }
+
+#[test]
+fn what_a_client_watches_asks_to_be_told_and_does_not_take_counts_as_its_memory() {
+    let mut clients = Clients::new();
+    let admin = clients.connect();
+    let before = clients.engine.clients_bytes();
+    assert_eq!(clients.ask(admin, &words("CONFIG SET maxmemory-clients 150kb")), ok(OK));
+    let requests = ["WATCH", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "CLIENT TRACKING ON BCAST", "MONITOR"];
+    for (second, request) in (1..).zip(requests) {
+        clients.at_us(second * 1_000_000);
+        let client = clients.connect();
+        let mut words = words(request);
+        let names: Vec<String> = (1000..3000).map(|number| format!("n{number}")).collect();
+        match request {
+            "MONITOR" => {}
+            "CLIENT TRACKING ON BCAST" => names.iter().for_each(|name| words.extend(["PREFIX", name])),
+            _ => words.extend(names.iter().map(String::as_str)),
+        }
+        if clients.ask(client, &words) == Err(Pause::Slice) {
+            clients.finish(client);
+        }
+        if request == "MONITOR" {
+            let long = "x".repeat(2000);
+            (0..100).for_each(|_| clients.ask(admin, &["ECHO", &long]).map(drop).expect("a short request"));
+        }
+        assert!(clients.engine.is_pressed(), "the jobs are not to wait after {request}");
+        clients.at_us(second * 1_000_000);
+        assert_eq!(clients.end_killed(), [client], "{request}");
+        clients.at_us(second * 1_000_000);
+        assert_eq!(clients.engine.clients_bytes(), before, "{request}");
+    }
+}
