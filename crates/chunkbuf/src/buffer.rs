@@ -203,7 +203,7 @@ impl Buffer {
     }
 
     /// The entry at `offset`.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&self, offset: Offset) -> RawEntry<'_> {
         let Place { chunk, within } = self.place(offset.get());
         let bytes = &self.chunks[chunk].bytes()[within..];
@@ -515,19 +515,19 @@ pub struct RawEntry<'a> {
 
 impl<'a> RawEntry<'a> {
     /// The key.
-    #[inline]
+    #[inline(always)]
     pub fn key(&self) -> Slices<'a> {
         self.payload.slice(KEY_LEN_BYTES..KEY_LEN_BYTES + self.key_len)
     }
 
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self) -> Slices<'a> {
         self.payload.slice(KEY_LEN_BYTES + self.key_len..self.payload.len)
     }
 
     /// Whether its key is `key`.
-    #[inline]
+    #[inline(always)]
     pub fn has_key(&self, key: &[u8]) -> bool {
         if self.key_len != key.len() {
             return false;
@@ -623,7 +623,7 @@ impl<'a> Slices<'a> {
     ///
     /// # Panics
     /// When the range is not within them.
-    #[inline]
+    #[inline(always)]
     pub fn slice(&self, range: Range<usize>) -> Slices<'a> {
         assert!(range.start <= range.end && range.end <= self.len);
         let len = range.len();

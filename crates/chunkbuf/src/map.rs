@@ -43,7 +43,7 @@ impl Map {
     }
 
     /// Where the key's entry stands, and the entry: what [`find`](Map::find) has to look at anyway.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_entry(&self, memory: &IndexMemory, key: &Key<'_>) -> Option<(Location, RawEntry<'_>)> {
         let mut found = None;
         let location = self.index.find(memory, key.hash(), |location| {

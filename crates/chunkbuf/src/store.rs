@@ -99,7 +99,8 @@ pub struct Entry<'a> {
 }
 
 impl<'a> From<RawEntry<'a>> for Entry<'a> {
-    #[inline]
+    // So that what is not asked for is not made.
+    #[inline(always)]
     fn from(entry: RawEntry<'a>) -> Entry<'a> {
         Entry {
             key: entry.key(),
@@ -402,8 +403,14 @@ impl Store {
         self.map(map).entry(location).into()
     }
 
+    /// The value of the entry at such a location.
+    #[inline(always)]
+    pub fn value(&self, map: MapId, location: Location) -> Slices<'_> {
+        self.map(map).entry(location).value()
+    }
+
     /// [`find`](Store::find) and [`entry`](Store::entry) in one look.
-    #[inline]
+    #[inline(always)]
     pub fn find_entry(&self, map: MapId, key: &Key<'_>) -> Option<(Location, Entry<'_>)> {
         let (location, entry) = self.map(map).find_entry(&self.memory, key)?;
         Some((location, entry.into()))

@@ -57,7 +57,7 @@ impl Db<'_> {
         if let Some(Apart::Collection(id)) = head.apart {
             return Ok(Some(View::Large(self.large(id))));
         }
-        let value = self.keyspace.store.entry(self.map(), location).value;
+        let value = self.keyspace.store.value(self.map(), location);
         let packed = value.slice(head.len..value.len());
         let packed = packed.contiguous().map_or_else(|| Cow::Owned(packed.to_vec()), Cow::Borrowed);
         Ok(Some(View::Packed(packed)))

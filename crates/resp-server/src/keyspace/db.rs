@@ -488,7 +488,7 @@ impl Db<'_> {
 
     /// Bytes of a value behind its head, in its entry.
     fn value_len(&self, location: Location, head: &Head) -> usize {
-        self.keyspace.store.entry(self.map(), location).value.len() - head.len
+        self.keyspace.store.value(self.map(), location).len() - head.len
     }
 
     /// Puts an entry made of `parts`, which begin with `head`. What the entry named and does not

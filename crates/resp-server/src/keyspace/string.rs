@@ -142,7 +142,7 @@ impl Db<'_> {
         if let Some(Apart::Blob(id)) = head.apart {
             return Ok(Some(StringValue::of_blob(store.blob(self.map(), id))));
         }
-        let value = store.entry(self.map(), location).value;
+        let value = store.value(self.map(), location);
         let value = match head.len {
             0 => value,
             skip => value.slice(skip..value.len()),
@@ -481,7 +481,7 @@ impl Db<'_> {
         }
         let mut scratch = std::mem::take(&mut self.keyspace.scratch);
         scratch.clear();
-        let value = self.keyspace.store.entry(map, location).value.slice(range);
+        let value = self.keyspace.store.value(map, location).slice(range);
         for piece in value.pieces() {
             scratch.extend_from_slice(piece);
         }

@@ -184,8 +184,7 @@ impl Parser {
         if self.awaited != Awaited::FirstLine {
             // The request was begun in an earlier call, so its arguments are not in the batch.
             let mut args = std::mem::take(&mut self.args);
-            let found = self.arguments(bytes, 0, &mut args, limits);
-            match found {
+            match self.arguments_begun(bytes, &mut args, limits) {
                 Ok(Found::Request { end }) => {
                     batch.adopt(args);
                     batch.set_apart(std::mem::take(&mut self.apart));
@@ -285,26 +284,23 @@ impl Parser {
         if count <= 0 {
             return Ok(Found::Nothing { end: next });
         }
-        self.awaited = Awaited::BulkLength { args: count as u32 };
-        self.at = next - start;
-        self.arguments(bytes, start, batch.spans_mut(), limits)
+        self.arguments(bytes, start, next, count as u32, None, batch.spans_mut(), limits)
     }
 
-    /// Goes on with the arguments of the request that begins at `start`; appends those that are complete to `spans`.
-    #[inline]
+    /// Goes on with the arguments of the request that begins at `start`, of which `args` are to come, the first of them at `at`: its
+    /// length, unless that is known, and it. Appends those that are complete to `spans`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // what the parser keeps of a request only when it stays incomplete
     fn arguments(
         &mut self,
         bytes: &[u8],
         start: usize,
+        mut at: usize,
+        mut args: u32,
+        mut known_len: Option<usize>,
         spans: &mut Vec<Span>,
         limits: &Limits,
     ) -> Result<Found, ProtocolError> {
-        let mut at = start + self.at;
-        let (mut args, mut known_len) = match self.awaited {
-            Awaited::BulkLength { args } => (args, None),
-            Awaited::Bulk { args, len } => (args, Some(len)),
-            Awaited::FirstLine => unreachable!("the first line has been read"),
-        };
         loop {
             let len = match known_len.take() {
                 Some(len) => len,
@@ -329,11 +325,30 @@ impl Parser {
             at += len + 2;
             args -= 1;
             if args == 0 {
-                self.at = 0;
-                self.awaited = Awaited::FirstLine;
                 return Ok(Found::Request { end: at });
             }
         }
+    }
+
+    /// [`arguments`](Parser::arguments) of the request that was begun in an earlier call.
+    #[cold]
+    fn arguments_begun(
+        &mut self,
+        bytes: &[u8],
+        spans: &mut Vec<Span>,
+        limits: &Limits,
+    ) -> Result<Found, ProtocolError> {
+        let (args, known_len) = match self.awaited {
+            Awaited::BulkLength { args } => (args, None),
+            Awaited::Bulk { args, len } => (args, Some(len)),
+            Awaited::FirstLine => unreachable!("the first line has been read"),
+        };
+        let found = self.arguments(bytes, 0, self.at, args, known_len, spans, limits)?;
+        if matches!(found, Found::Request { .. }) {
+            self.at = 0;
+            self.awaited = Awaited::FirstLine;
+        }
+        Ok(found)
     }
 
     /// The length of the argument whose first line begins at `at`, and where its bytes begin; `None`: the line is not whole.
@@ -442,7 +457,16 @@ fn check_bulk_length(len: u64, limits: &Limits) -> Result<(), ProtocolError> {
 /// The usual case; all others (0, negative, incomplete, malformed) are `None`.
 #[inline(always)]
 fn positive_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
-    let mut digits = bytes.get(at..)?.iter();
+    let bytes_there = bytes.get(at..)?;
+    // One digit and two: nearly all lengths.
+    match *bytes_there {
+        [digit @ b'1'..=b'9', b'\r', _, ..] => return Some((u64::from(digit - b'0'), at + 3)),
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
+            return Some((u64::from(tens - b'0') * 10 + u64::from(ones - b'0'), at + 4));
+        }
+        _ => {}
+    }
+    let mut digits = bytes_there.iter();
     let first = digits.next()?.wrapping_sub(b'1');
     if first > 8 {
         return None;
