@@ -16,6 +16,7 @@ use resp_server::server::Server;
 use tracing::level_filters::LevelFilter;
 
 mod config;
+mod heap;
 
 /// A Redis-protocol-compatible key-value store whose replies no large value stalls.
 #[derive(Debug, Parser)]
@@ -33,6 +34,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    heap::set_up();
     let words: Vec<Vec<u8>> = Arguments::parse().words.into_iter().map(OsString::into_vec).collect();
     match settings(&words).and_then(|(settings, file)| serve(settings, file).map_err(|error| format!("{error:#}"))) {
         Ok(()) => ExitCode::SUCCESS,

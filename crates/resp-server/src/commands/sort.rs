@@ -248,16 +248,17 @@ fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) ->
     }
     let (start, end) = plan.window(len);
     // Elements that stay in an order of their own are not collected to be left out.
-    let (walk, window) = match value_type {
+    let (walk, elements, window) = match value_type {
         Some(ValueType::List | ValueType::SortedSet) if plan.unsorted => {
-            (Walk::part(start, end, plan.descending), (0, (end - start) as usize))
+            let elements = (end - start) as usize;
+            (Walk::part(start, end, plan.descending), elements, (0, elements))
         }
-        _ => (Walk::all(len), (start as usize, end as usize)),
+        _ => (Walk::all(len), len as usize, (start as usize, end as usize)),
     };
     let mut sorting = Sorting {
         plan,
         window,
-        vector: Vector::default(),
+        vector: Vector::with_room(elements),
         stage: Stage::Collect(walk),
         list: None,
         asks: !read_only,

@@ -381,10 +381,18 @@ impl Reply {
         }
     }
 
-    /// Seals all that was written and takes back the memory that it was written to, for a client that is slow to take it.
+    /// Takes back the memory that was [lent](Reply::lend), for a client that is slow to take what was written to it: long parts are
+    /// sealed, and short ones move to memory that they fill by half at least, to be sealed with what comes behind them.
     pub fn settle(&mut self) -> Vec<u8> {
-        self.seal_tail();
-        std::mem::take(&mut self.tail)
+        if self.tail.len() >= MAPPED_BYTES_MIN {
+            self.seal_tail();
+            return std::mem::take(&mut self.tail);
+        }
+        if self.tail.capacity() / 2 <= self.tail.len() {
+            return Vec::new();
+        }
+        let own = self.tail.to_vec();
+        std::mem::replace(&mut self.tail, own)
     }
 
     /// Fills `slices` with what is to be sent next, `bytes_max` bytes at most, and returns how many slices and bytes
@@ -576,6 +584,25 @@ mod tests {
         assert_eq!(drain(&mut reply, 1000, 4), b"+OK\r\n");
         assert_eq!(reply.reclaim().capacity(), 1000);
         assert_eq!(reply.tail.capacity(), 0);
+    }
+
+    #[test]
+    fn a_reply_that_waits_gives_back_what_it_was_lent_and_gathers_in_long_segments() {
+        let mut reply = Reply::new();
+        reply.lend(Vec::with_capacity(100_000));
+        reply.ok();
+        assert_eq!(reply.settle().capacity(), 100_000);
+        let mut expected = b"+OK\r\n".to_vec();
+        for _ in 0..100 {
+            reply.bulk(&[b'x'; 1000]);
+            expected.extend(b"$1000\r\n");
+            expected.extend([b'x'; 1000]);
+            expected.extend(b"\r\n");
+            reply.settle();
+            assert!(reply.tail.capacity() <= 2 * MAPPED_BYTES_MIN);
+        }
+        assert!(reply.segments() <= expected.len() / MAPPED_BYTES_MIN);
+        assert!(drain(&mut reply, 777, 16) == expected);
     }
 
     #[test]

@@ -15,8 +15,10 @@ use std::cmp::Ordering;
 use crate::engine::Engine;
 use crate::engine::garbage::Pages;
 
-/// Bytes of a page; a longer element has one of its own.
-const PAGE_BYTES: usize = 64 * 1024;
+/// Bytes of the first page, and of the largest; a longer element has one of its own. Large pages are mappings of their own, which go
+/// back to the system piece by piece.
+const FIRST_PAGE_BYTES: usize = 4 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 /// Items of the runs that are sorted at once.
 const RUN: usize = 64;
 
@@ -69,6 +71,11 @@ enum Sorting {
 }
 
 impl Vector {
+    /// Room for so many elements: a list of them that grew would have to be moved, and from some millions on that is a stall.
+    pub(super) fn with_room(elements: usize) -> Vector {
+        Vector { items: Vec::with_capacity(elements), ..Vector::default() }
+    }
+
     /// How many elements there are.
     pub(super) fn len(&self) -> usize {
         self.items.len()
@@ -116,7 +123,8 @@ impl Vector {
         self.kept_bytes += len;
         let has_room = self.pages.last().is_some_and(|page| page.capacity() - page.len() >= len);
         if !has_room {
-            self.pages.push(Vec::with_capacity(len.max(PAGE_BYTES)));
+            let page_bytes = self.kept_bytes.clamp(FIRST_PAGE_BYTES, PAGE_BYTES);
+            self.pages.push(Vec::with_capacity(len.max(page_bytes)));
         }
         let number = self.pages.len() - 1;
         let page = &mut self.pages[number];
