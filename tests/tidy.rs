@@ -75,7 +75,7 @@ fn root() -> &'static Path {
 
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    for folder in ["src", "crates", "tests", "fuzz"] {
+    for folder in ["src", "crates", "tests", "fuzz", "scripts"] {
         collect(&root().join(folder), &mut found);
     }
     assert!(found.len() > 10, "the sources are not where this test looks for them");
