@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -447,6 +449,24 @@ fn half_a_request_and_then_an_end_leaves_nothing_behind() {
     let mut client = server.client();
     eventually("only this client is left", || client.ask("INFO clients").contains("connected_clients:1\\r"));
     assert_eq!(client.ask("DBSIZE"), "(integer) 0");
+}
+
+// The pools of client libraries look whether a connection is still open before they use it. One that was killed must not look alive
+// once CLIENT KILL is answered: Django's cache, which does not try again, failed now and then after its connections had been killed.
+#[test]
+fn a_killed_connection_is_closed_when_its_killer_hears_of_it() {
+    let server = start(&[]);
+    let mut killer = server.client();
+    for _ in 0..200 {
+        let mut victim = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        victim.write_all(b"CLIENT ID\r\n").unwrap();
+        let mut reply = [0; 64];
+        let read = victim.read(&mut reply).unwrap();
+        let id = String::from_utf8_lossy(&reply[1..read]).trim().to_string();
+        assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")), "(integer) 1");
+        victim.set_nonblocking(true).unwrap();
+        assert_eq!(victim.read(&mut reply).map_err(|error| error.kind()), Ok(0), "the connection is closed");
+    }
 }
 
 #[test]

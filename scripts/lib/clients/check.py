@@ -13,8 +13,9 @@ import time
 import traceback
 
 port, protocol = int(sys.argv[1]), sys.argv[2]
-# What redis-py is given beside the port.
+# What redis-py is given beside the port, and the same in a URL.
 options = {} if protocol == "default" else {"protocol": int(protocol)}
+url = f"redis://127.0.0.1:{port}" + ("" if protocol == "default" else f"?protocol={protocol}")
 
 _count = 0
 _left_out = []

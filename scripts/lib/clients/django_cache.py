@@ -9,9 +9,8 @@ import redis
 from django.conf import settings
 
 import check
-from check import eventually, fails, port, protocol, same, true
+from check import eventually, fails, port, same, true, url
 
-url = f"redis://127.0.0.1:{port}" + ("" if protocol == "default" else f"?protocol={protocol}")
 backend = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
 settings.configure(
     ALLOWED_HOSTS=["testserver"],

@@ -10,9 +10,9 @@ import time
 import redis
 
 import check
-from check import Program, eventually, fails, needs, port, same, true
+from check import Program, eventually, fails, needs, port, same, true, url
 
-env = {"CLIENTS_PORT": str(port), "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+env = {"CLIENTS_PORT": str(port), "CLIENTS_URL": url, "PYTHONPATH": str(pathlib.Path(__file__).parent)}
 r = redis.Redis(port=port)
 notes = redis.Redis(port=port, db=1, decode_responses=True)
 scheduler = needs("the scheduler, with delays and the delays of retries", "evalsha")

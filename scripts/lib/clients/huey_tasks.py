@@ -7,10 +7,9 @@ import huey
 import redis
 from huey import crontab
 
-url = f"redis://127.0.0.1:{os.environ['CLIENTS_PORT']}"
 kind = os.environ["CLIENTS_STORAGE"]
-app = getattr(huey, kind)(kind, url=url, notify_result=True)
-notes = redis.Redis.from_url(f"{url}/1", decode_responses=True)
+app = getattr(huey, kind)(kind, url=os.environ["CLIENTS_URL"], notify_result=True)
+notes = redis.Redis(port=int(os.environ["CLIENTS_PORT"]), db=1, decode_responses=True)
 
 
 @app.task()

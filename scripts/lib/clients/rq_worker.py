@@ -8,7 +8,7 @@ import sys
 import redis
 
 import check
-from check import Program, eventually, fails, needs, options, port, same, true
+from check import Program, eventually, fails, needs, options, port, same, true, url
 
 env = {"CLIENTS_PORT": str(port), "PYTHONPATH": str(pathlib.Path(__file__).parent)}
 os.environ.update(env)
@@ -27,7 +27,7 @@ scheduler = needs("the scheduler", "evalsha")
 # With a result_ttl of 0 RQ keeps no result, and so needs no stream for it.
 kept = {} if results else {"result_ttl": 0}
 normal, urgent = Queue(connection=r), Queue("urgent", connection=r)
-command = [sys.executable, "-m", "rq.cli", "worker", "--url", f"redis://127.0.0.1:{port}", "urgent", "default"]
+command = [sys.executable, "-m", "rq.cli", "worker", "--url", url, "urgent", "default"]
 
 
 def noted():

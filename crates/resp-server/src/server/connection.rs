@@ -26,7 +26,9 @@
 //! 8. A request that is parked (see [`crate::engine::parked`]) is the engine's. The connection goes on reading a little meanwhile, to
 //!    notice that the client goes, and takes the answer, like all that others write to the client, from the outbox. Whoever writes
 //!    there wakes it, whatever it waits for: it may be idle, or its socket full.
-//! 9. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
+//! 9. Connections that a turn has killed are closed when its replies leave. A pool that looks at a connection before it uses it would
+//!    take one for alive otherwise, although CLIENT KILL has been answered.
+//! 10. What was received whole is answered, also when it is followed by the end of the stream or by a protocol error.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -227,6 +229,10 @@ impl Connection {
             let mut waits = false;
             let was_sent_more = self.take_outbox();
             if !self.reply.is_empty() {
+                if self.shared.others_end.get() {
+                    self.let_others_end();
+                    return Poll::Ready(Turn::Over);
+                }
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
                         // The end of the server waits for the rest.
@@ -319,6 +325,14 @@ impl Connection {
             self.take_back(memory);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Keeps the replies for the next turn: what this one has killed closes before anyone is told of it.
+    #[cold]
+    fn let_others_end(&mut self) {
+        self.shared.others_end.set(false);
+        let memory = self.reply.settle();
+        self.take_back(memory);
     }
 
     /// Takes back what was lent to a reply, for whoever is next.

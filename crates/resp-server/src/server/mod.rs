@@ -98,6 +98,8 @@ struct Shared {
     end: Notify,
     /// Set once the server ends: nothing more is read.
     ending: Cell<bool>,
+    /// Whether connections are being ended whose client was killed, and nobody has let them go first yet.
+    others_end: Cell<bool>,
 }
 
 impl Shared {
@@ -135,6 +137,7 @@ impl Shared {
     #[cold]
     fn end_killed(&self, engine: &mut Engine) {
         let tasks = self.tasks.borrow();
+        self.others_end.set(true);
         for client in engine.take_killed(ENDED_AT_ONCE) {
             if let Some(task) = tasks.get(&client) {
                 task.abort();
@@ -232,6 +235,7 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         unsent: Cell::new(0),
         end: Notify::new(),
         ending: Cell::new(false),
+        others_end: Cell::new(false),
     });
 
     let mut unix_paths: Vec<PathBuf> = Vec::new();
