@@ -422,7 +422,8 @@ def same_in_any_order(words, ours, theirs):
         return False
     both = []
     for held in (ours, theirs):
-        header, *lines, rest = held.split(b"\r\n")
+        # The one text with a line's end in it would hide where the others end.
+        header, *lines, rest = held.replace(b"\xff\r\n\r\n", b"\xff..\r\n").split(b"\r\n")
         # As many lines as that means that no text has such an end within it.
         texts = int(header[1:]) * (2 if header[:1] == b"%" else 1) if header[:1] in (b"*", b"~", b"%") else -1
         if len(lines) != 2 * texts or rest or 2 * texts % width:
