@@ -26,7 +26,8 @@ def our_binary(profile="release"):
     """The path of our server, built if need be."""
     named = os.environ.get("EVENKEEL_BIN")
     if named:
-        return shutil.which(named) or fail(f"EVENKEEL_BIN={named} is not a program")
+        # Servers run in folders of their own.
+        return os.path.abspath(shutil.which(named) or fail(f"EVENKEEL_BIN={named} is not a program"))
     command = ["cargo", "build", "--quiet", "--bin", "evenkeel"] + (["--release"] if profile == "release" else [])
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         fail("our server does not build")

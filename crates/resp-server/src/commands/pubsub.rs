@@ -119,6 +119,9 @@ const SSUBSCRIBE: CommandSpec = CommandSpec {
 };
 
 fn ssubscribe(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if context.engine.client(context.client).is_executing() {
+        return Err(CommandError::text_static("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     confirm(context, Change { kind: Kind::Shard, subscribes: true, next: 1, client: context.client }, args, reply)
 }
 

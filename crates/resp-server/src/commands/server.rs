@@ -241,6 +241,9 @@ const MONITOR: CommandSpec = CommandSpec {
 
 /// A second MONITOR is not answered, as in Redis.
 fn monitor(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
+    if context.engine.client(context.client).is_executing() {
+        return Err(CommandError::text_static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     if context.engine.begin_monitoring(context.client) {
         reply.ok();
     }

@@ -241,8 +241,12 @@ impl Request {
     }
 }
 
-/// The first of some prefixes, none of which begins another, that begins like `prefix`. O(log n)
+/// The first of some prefixes, none of which begins another, that begins like `prefix`. Only the empty one, which is there once BCAST was
+/// asked without any, stands beside others. O(log n)
 fn overlapping<'a>(prefixes: &'a BTreeSet<Bytes>, prefix: &[u8]) -> Option<&'a Bytes> {
+    if let Some(empty) = prefixes.first().filter(|first| first.is_empty()) {
+        return Some(empty);
+    }
     let before = prefixes.range::<[u8], _>((Unbounded, Excluded(prefix))).next_back();
     let after = prefixes.range::<[u8], _>((Included(prefix), Unbounded)).next();
     before.filter(|before| prefix.starts_with(before)).or_else(|| after.filter(|after| after.starts_with(prefix)))

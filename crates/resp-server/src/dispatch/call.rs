@@ -631,10 +631,14 @@ impl Turn {
     }
 }
 
-/// Puts what a command has made others write to its own client behind its reply, which is whole.
+/// Puts what a command has made others write to its own client behind its reply, which is whole. Not behind one that is not wanted:
+/// what comes unasked is.
 #[inline]
 pub(super) fn take_own_outbox(engine: &mut Engine, client: ClientId, reply: &mut Reply) {
-    if let Some(letters) = engine.outbox.take(client) {
+    if !engine.outbox.is_empty()
+        && !engine.client(client).is_muted()
+        && let Some(letters) = engine.outbox.take(client)
+    {
         reply.append(letters);
     }
 }

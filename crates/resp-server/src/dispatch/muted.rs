@@ -39,15 +39,21 @@ impl Turn {
             return run(self, engine, reply);
         }
         begin(engine, slot);
+        // What confirms a subscription is a message, and no reply, unless it is only queued.
+        let confirms = !engine.clients.at(slot).is_queueing()
+            && matches!(resolved, Resolved::Found(command) if command.spec.is_about_subscriptions());
         let mut unheard = Reply::speaking(reply.protocol);
         let next = run(self, engine, &mut unheard);
         reply.protocol = unheard.protocol;
-        // What confirms a subscription is a message, and no reply.
-        let confirms = matches!(resolved, Resolved::Found(command) if command.spec.is_about_subscriptions());
         if engine.clients.at(slot).is_muted() && !confirms {
             engine.discard(unheard);
         } else {
             reply.append(unheard);
+        }
+        if matches!(next, Next::Done)
+            && let Some(letters) = engine.outbox.take(self.client)
+        {
+            reply.append(letters);
         }
         if matches!(next, Next::Done | Next::Close) {
             end(engine, slot);

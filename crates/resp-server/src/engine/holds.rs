@@ -545,7 +545,7 @@ impl Holds {
     }
 
     /// Whether a key is held for those who are being served: for tests.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_being_served(&self, key: (u32, u64)) -> bool {
         self.served.get(&key) == Some(&Serving::Now)
     }
@@ -647,7 +647,7 @@ impl Holds {
     }
 
     /// Panics when the books do not agree: for tests.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn audit(&self) {
         let standing: usize = self.queues.values().map(VecDeque::len).sum();
         assert_eq!(standing, self.waiting.len());

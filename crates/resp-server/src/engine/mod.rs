@@ -525,6 +525,42 @@ impl Engine {
             .collect()
     }
 
+    /// Panics when the books do not agree: for the fuzzer. O(everything). Parked requests that can be served are.
+    #[cfg(fuzzing)]
+    pub fn audit(&self) {
+        self.keyspace.store.audit();
+        self.keyspace.audit_expiries();
+        self.keyspace.watched.audit();
+        self.holds.audit();
+        self.audit_parked();
+        let buffers: usize = self
+            .clients
+            .iter()
+            .map(|client| client.query_buffer_bytes + client.reply_bytes + client.parked_bytes + client.queue_bytes())
+            .sum();
+        assert_eq!(self.buffer_bytes, buffers as u64);
+    }
+
+    /// Whether nothing is left of any client, and of no command: for the fuzzer.
+    #[cfg(fuzzing)]
+    pub fn is_at_rest(&self) -> bool {
+        self.clients.is_empty()
+            && self.holds.is_idle()
+            && self.parked.is_empty()
+            && self.keyspace.awaited.is_empty()
+            && self.keyspace.watched.is_empty()
+            && self.pubsub.is_idle()
+            && self.outbox.is_empty()
+            && self.garbage.is_empty()
+    }
+
+    /// Bytes of memory that the data takes, without the table of the use of keys, which is given up: for the fuzzer.
+    #[cfg(fuzzing)]
+    pub fn data_bytes(&mut self) -> u64 {
+        self.keyspace.give_up_access();
+        self.keyspace.store.usage().pool.used_bytes
+    }
+
     /// Bytes of memory that were in use when the server began.
     pub(crate) fn startup_bytes(&self) -> u64 {
         self.startup_bytes

@@ -402,7 +402,7 @@ impl Engine {
     }
 
     /// Panics when the books do not agree: for tests.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn audit_parked(&self) {
         let parked = &self.parked;
         let standing: usize = parked.queues.values().map(BTreeMap::len).sum();

@@ -238,6 +238,11 @@ impl Client {
         self.transaction.as_ref().is_some_and(|transaction| matches!(transaction.state, State::Queueing(_)))
     }
 
+    /// Whether EXEC carries out its requests, each of which must have one reply.
+    pub fn is_executing(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| matches!(transaction.state, State::Executing { .. }))
+    }
+
     /// What it has queued, after MULTI.
     pub fn queue(&self) -> Option<&Queue> {
         match &self.transaction.as_ref()?.state {

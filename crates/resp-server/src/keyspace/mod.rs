@@ -172,6 +172,35 @@ pub struct DatabaseUsage {
 }
 
 impl Keyspace {
+    /// What is known of the use of keys goes: for the fuzzer.
+    #[cfg(fuzzing)]
+    pub(crate) fn give_up_access(&mut self) {
+        if let Some(access) = self.access.take() {
+            access.give_back(&mut self.store);
+        }
+    }
+
+    /// Panics when the books of times to live are not what the entries say: for the fuzzer.
+    #[cfg(fuzzing)]
+    pub(crate) fn audit_expiries(&self) {
+        for database in &self.databases {
+            let (mut expires, mut sum, mut cursor) = (0, 0, 0);
+            loop {
+                cursor = self.store.scan(database.map, cursor, |_, entry| {
+                    if let Some(Millis(at)) = Head::decode(&entry).expires {
+                        expires += 1;
+                        sum += i128::from(at);
+                    }
+                });
+                if cursor == 0 {
+                    break;
+                }
+            }
+            assert_eq!((database.expires, database.expiry_sum), (expires, sum));
+            assert!(database.wheel.records() >= u64::from(expires > 0));
+        }
+    }
+
     /// A keyspace of empty databases. `seed` feeds the choice of random keys.
     pub fn new(mut store: Store, databases: usize, seed: u64) -> Keyspace {
         let databases = (0..databases)

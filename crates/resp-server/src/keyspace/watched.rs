@@ -232,7 +232,7 @@ impl Watched {
     }
 
     /// Panics when the books do not agree: for tests.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn audit(&self) {
         let of_watchers: usize = self.watchers.values().map(|watcher| watcher.keys.len()).sum();
         let of_forgotten: usize = self.forgotten.iter().map(|left| left.keys.len()).sum();

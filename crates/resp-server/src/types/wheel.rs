@@ -78,7 +78,7 @@ struct Level {
 
 impl Wheel {
     /// How many records it holds; at least one for each distinct prefix of keys with an expiry.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
