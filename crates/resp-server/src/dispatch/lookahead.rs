@@ -1,7 +1,8 @@
 //! Keys of requests to come, brought to the cache while those before them are carried out.
 //!
 //! The requests of a batch are there together, so what their look-ups wait for can overlap, as [`crate::types::ahead`] says. The
-//! first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing.
+//! first argument is taken for a key, which it nearly always is; if not, a line is fetched for nothing. One that is the same as in the
+//! request before is in the cache by then, and is not even hashed.
 
 use crate::keyspace::Keyspace;
 use crate::proto::Batch;
@@ -15,6 +16,8 @@ pub(super) struct Lookahead<'a> {
     db: usize,
     /// The next request whose index line is fetched.
     next: usize,
+    /// The key of the request before that.
+    last: &'a [u8],
     /// Hashes of keys by their request's number modulo `FAR`.
     keys: [Option<u64>; FAR],
 }
@@ -30,7 +33,7 @@ impl<'a> Lookahead<'a> {
         bytes: &'a [u8],
     ) -> Option<Lookahead<'a>> {
         let is_useful = end - from > NEAR && keyspace.outgrows_cache(db);
-        is_useful.then_some(Lookahead { batch, bytes, end, db, next: from, keys: [None; FAR] })
+        is_useful.then_some(Lookahead { batch, bytes, end, db, next: from, last: &[], keys: [None; FAR] })
     }
 
     /// Request `at` is executed next.
@@ -39,11 +42,13 @@ impl<'a> Lookahead<'a> {
         let map = keyspace.map(self.db);
         while self.next < self.end.min(at + FAR) {
             let args = self.batch.args(self.next, self.bytes);
-            let key = args.get(1).map(|key| keyspace.store.key(key).hash());
-            if let Some(key) = key {
-                keyspace.store.prefetch(map, key);
+            let key = args.get(1).filter(|&key| key != self.last);
+            let hash = key.map(|key| keyspace.store.key(key).hash());
+            if let (Some(key), Some(hash)) = (key, hash) {
+                self.last = key;
+                keyspace.store.prefetch(map, hash);
             }
-            self.keys[self.next % FAR] = key;
+            self.keys[self.next % FAR] = hash;
             self.next += 1;
         }
         if at + NEAR < self.next
