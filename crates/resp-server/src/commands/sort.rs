@@ -281,8 +281,8 @@ fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) ->
 const LOOK_UP_BYTES: usize = 512;
 /// What an element counts beside its bytes.
 const ELEMENT_BYTES: usize = 32;
-/// What a comparison counts.
-const COMPARISON_BYTES: usize = 64;
+/// What a comparison counts: it waits for the bytes of two elements.
+const COMPARISON_BYTES: usize = 96;
 
 /// A sort under way.
 #[derive(Debug)]
