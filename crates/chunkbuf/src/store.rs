@@ -480,26 +480,34 @@ impl Store {
     /// One bounded bite of a scan: visits some entries and returns the next cursor, 0 at the end; start with 0. Every key that is
     /// in the map from the first call to the last is visited at least once, whatever is written meanwhile.
     pub fn scan(&self, map: MapId, cursor: u64, mut visit: impl FnMut(Location, Entry<'_>)) -> u64 {
+        let mut next = 0;
+        self.in_bites(
+            map,
+            |fetch| next = self.map(map).index.scan(&self.memory, cursor, fetch),
+            |location| visit(location, self.entry(map, location)),
+        );
+        next
+    }
+
+    /// Visits the locations that `walk` passes to what it is given, in order. All entries of a bite are fetched before the first of
+    /// them is visited: the loads overlap.
+    #[inline]
+    fn in_bites(&self, map: MapId, walk: impl FnOnce(&mut dyn FnMut(Location)), mut visit: impl FnMut(Location)) {
         /// About the slots of an index line.
         const BITE: usize = 8;
-        let target = self.map(map);
-        // All entries of a bite are fetched before the first is read: the loads overlap.
+        let log = &self.map(map).log;
         let mut bite = [None; BITE];
         let mut fetched = 0;
-        let mut visit_all = |bite: &[Option<Location>]| {
-            bite.iter().flatten().for_each(|&location| visit(location, self.entry(map, location)));
-        };
-        let next = target.index.scan(&self.memory, cursor, |location| {
-            target.log.prefetch(location);
+        walk(&mut |location| {
+            log.prefetch(location);
             bite[fetched] = Some(location);
             fetched += 1;
             if fetched == BITE {
-                visit_all(&bite);
+                bite.into_iter().flatten().for_each(&mut visit);
                 fetched = 0;
             }
         });
-        visit_all(&bite[..fetched]);
-        next
+        bite[..fetched].iter().flatten().copied().for_each(visit);
     }
 
     /// Visits the entries, normally one, whose hash begins with the 32 bits `prefix`. For structures that keep 4 bytes a key.

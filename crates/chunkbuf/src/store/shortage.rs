@@ -3,7 +3,6 @@
 use super::{IDLE_UTILISATION, MapId, Store};
 use crate::Entry;
 use crate::compaction::Budget;
-use crate::location::Location;
 
 impl Store {
     /// Compacts whatever is owed, as far as it makes memory tighter, up to the budget: for a caller that is short of memory now.
@@ -38,32 +37,19 @@ impl Store {
     /// Visits the entries whose hash begins with the first `bits` bits of `hash`, each with its hash. Cost: the lines of the index
     /// that have them, and a hash for each entry.
     pub fn scan_range(&self, map: MapId, hash: u64, bits: u32, mut visit: impl FnMut(u64, Entry<'_>)) {
-        /// As many are fetched before the first is read: the loads overlap.
-        const BITE: usize = 8;
         let mut scratch = Vec::new();
         let differs = |other: u64| bits > 0 && (hash ^ other) >> (64 - bits) != 0;
-        let mut visit_all = |bite: &[Option<Location>]| {
-            for &location in bite.iter().flatten() {
+        self.in_bites(
+            map,
+            |fetch| self.map(map).index.visit_prefix(&self.memory, hash, bits, fetch),
+            |location| {
                 let entry = self.entry(map, location);
                 let own = self.hasher.hash(entry.key.as_slice(&mut scratch));
                 if !differs(own) {
                     visit(own, entry);
                 }
-            }
-        };
-        let target = self.map(map);
-        let mut bite = [None; BITE];
-        let mut fetched = 0;
-        target.index.visit_prefix(&self.memory, hash, bits, |location| {
-            target.log.prefetch(location);
-            bite[fetched] = Some(location);
-            fetched += 1;
-            if fetched == BITE {
-                visit_all(&bite);
-                fetched = 0;
-            }
-        });
-        visit_all(&bite[..fetched]);
+            },
+        );
     }
 
     /// Whether large values or cleared maps are being taken apart: how much memory that gives back is not known before.
