@@ -6,15 +6,13 @@ resident, runs twice: the second time with a maxmemory that gives it the residen
 """
 
 import math
-import os
-import pathlib
 import re
 import shutil
 import subprocess
 import threading
 import time
 
-from servers import ROOT, Server, fail
+from servers import Server, built, fail
 
 MIB = 2**20
 KEY = 16
@@ -29,20 +27,9 @@ OVER_SHARE, OVER_BYTES = 1.02, 32 * MIB
 OWN_P999_US = 200
 
 
-def build_client():
-    """The path of the client's program, built if need be."""
-    if not shutil.which("cargo"):
-        fail("cargo is missing; the client is a Rust program (https://rustup.rs)", 2)
-    command = ["cargo", "build", "--quiet", "--release", "--package", "test-support", "--bin", "cache"]
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
-        fail("the client does not build")
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return str(target / "release" / "cache")
-
-
 def eviction(options, redis, ours):
     """All workloads and policies on both servers. Returns whether every reply was right and every promise kept."""
-    client = build_client()
+    client = built("cache")
     maxmemory = options.maxmemory
     print(f"maxmemory {maxmemory / MIB:.0f} MiB; a promise: never resident above {limit(maxmemory) / MIB:.0f} MiB\n")
     print("| values | policy | server | hit rate | resident, MiB: mean | peak | requests/s | slowest pipeline, ms | own p99.9, µs | refused |")

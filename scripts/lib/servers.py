@@ -28,11 +28,18 @@ def our_binary(profile="release"):
     if named:
         # Servers run in folders of their own.
         return os.path.abspath(shutil.which(named) or fail(f"EVENKEEL_BIN={named} is not a program"))
-    command = ["cargo", "build", "--quiet", "--bin", "evenkeel"] + (["--release"] if profile == "release" else [])
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
-        fail("our server does not build")
+    return built("evenkeel", "evenkeel", profile)
+
+
+def built(program, package="test-support", profile="release"):
+    """The path of a program of ours, built if need be."""
+    if not shutil.which("cargo"):
+        fail("cargo is missing; our programs are built with it (https://rustup.rs)", 2)
+    command = ["cargo", "build", "--quiet", "--package", package, "--bin", program]
+    if subprocess.run(command + (["--release"] if profile == "release" else []), cwd=ROOT).returncode != 0:
+        fail(f"{program} does not build")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return str(target / profile / "evenkeel")
+    return str(target / profile / program)
 
 
 def tool(name, package):

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-from servers import ROOT, Server, fail
+from servers import Server, built, fail
 
 KIB, MIB = 2**10, 2**20
 
@@ -31,17 +31,6 @@ QUIET_TIMES, QUIET_PLUS_US = 1.2, 100
 # A server that waits longer for its core while the prober alone is there shares it with something else.
 BUSY_MS = 5
 COPY_FREE_MIB = {"overwrite": 2, "readers": 16}
-
-
-def build_clients():
-    """The path of the clients' program, built if need be."""
-    if not shutil.which("cargo"):
-        fail("cargo is missing; the prober is a Rust program (https://rustup.rs)", 2)
-    command = ["cargo", "build", "--quiet", "--release", "--package", "test-support", "--bin", "stall"]
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
-        fail("the prober does not build")
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return str(target / "release" / "stall")
 
 
 def size_text(size):
@@ -61,7 +50,7 @@ class Wrong(Exception):
 
 def stall(options, redis, ours):
     """All rows on both servers. Returns whether every reply was right."""
-    clients = build_clients()
+    clients = built("stall")
     rows = [line.split("\t") for line in subprocess.run([clients, "rows"], capture_output=True, text=True).stdout.splitlines()]
     names = [name for name, _, _ in rows]
     wanted = options.rows.split(",") if options.rows else names
