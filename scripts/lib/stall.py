@@ -102,7 +102,8 @@ class Latencies:
         return f"{cores}; {self.priority}. Latency is counted from when a request was due. The figures are comparisons within this run."
 
     def machine(self):
-        """What the server's core does to a loop that only computes: turns as long as a server's, and no server."""
+        """What the server's core does to loops without a server: one that computes in turns as long as a server's, and one that
+        takes new memory in each turn."""
         options = self.options
         pin = ["taskset", "-c", str(options.server_core)] if self.pinned else []
         nice = ["nice", "-n", str(options.server_nice)] if options.server_nice is not None else []
@@ -111,9 +112,13 @@ class Latencies:
             ran = subprocess.run([*pin, *nice, self.clients, "machine", str(options.seconds)], capture_output=True, text=True, check=True)
             told.append({name: float(value) / 1000 for name, value in fields(ran.stdout)})
         row = median(told)
+        def text(of):
+            clock, own = (f"p99.9 {us(row[of + name + 'p999_ns'])}, max {us(row[of + name + 'max_ns'])}" for name in ("", "own_"))
+            return f"{clock}, own {own} µs"
+
         return (
-            f"The machine by itself, a loop that computes in turns of {us(row['p50_ns'])} µs on the server's core: "
-            f"p99.9 {us(row['p999_ns'])}, max {us(row['max_ns'])}, own p99.9 {us(row['own_p999_ns'])}, max {us(row['own_max_ns'])} µs."
+            f"The machine by itself, on the server's core: a loop that computes in turns of {us(row['p50_ns'])} µs, {text('')}; "
+            f"one that takes 64 KiB of new memory in a turn, {us(row['new_p50_ns'])} µs, {text('new_')}."
         )
 
     def measure(self, name, commands, server_name, binary):

@@ -281,6 +281,8 @@ fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) ->
 const LOOK_UP_BYTES: usize = 512;
 /// What an element counts beside its bytes.
 const ELEMENT_BYTES: usize = 32;
+/// What it counts beside that where it is collected or told: it is waited for, and what is written takes new memory.
+const VISIT_BYTES: usize = 48;
 /// What a comparison counts: it waits for the bytes of two elements.
 const COMPARISON_BYTES: usize = 96;
 
@@ -320,9 +322,11 @@ impl Sorting {
             match &mut self.stage {
                 Stage::Collect(walk) => {
                     let found = db.find(args.at(1));
-                    let before = self.vector.bytes();
-                    let more = source::collect(db, &found, walk, &mut self.vector, left / ELEMENT_BYTES);
-                    left = left.saturating_sub(self.vector.bytes() - before);
+                    let (len, bytes) = (self.vector.len(), self.vector.bytes());
+                    let elements = left / (ELEMENT_BYTES + VISIT_BYTES);
+                    let more = source::collect(db, &found, walk, &mut self.vector, elements);
+                    left = left.saturating_sub(self.vector.bytes() - bytes);
+                    left = left.saturating_sub((self.vector.len() - len) * VISIT_BYTES);
                     if !more {
                         self.stage = if self.plan.unsorted { Stage::Begin } else { Stage::Weigh(0) };
                     }
@@ -419,7 +423,7 @@ impl Sorting {
         let element = self.vector.element(at);
         let pattern = self.plan.gets.get(get).map_or(&b"#"[..], |&at| args.at(at));
         let named = Named::by(pattern, element);
-        let counts = if matches!(named, Named::Element) { ELEMENT_BYTES } else { LOOK_UP_BYTES };
+        let counts = if matches!(named, Named::Element) { ELEMENT_BYTES + VISIT_BYTES } else { LOOK_UP_BYTES };
         let Some(list) = &mut self.list else {
             let before = reply.own_bytes();
             named.reply(db, element, reply);

@@ -809,7 +809,7 @@ impl Large for SortedSet {
         _now: Millis,
     ) -> Result<bool, PutError> {
         /// What is copied in one go.
-        const BYTES: usize = 1536;
+        const BYTES: usize = 1024;
         let Collection::SortedSet(target) = target else { unreachable!("a copy is of the same kind") };
         SortedSet::copy_some(self, target, store, BYTES)
     }
