@@ -377,9 +377,6 @@ def settled(words, ours, theirs):
         if name == b"object" and (ours[1], theirs[1]) == (b"listpack", b"skiplist"):
             # SORT makes a skiplist of a small sorted set in Redis, for good.
             return theirs, theirs
-        if name == b"object" and {ours[1], theirs[1]} <= {b"int", b"embstr", b"raw"}:
-            # Ours is told from the value; Redis's also from how it came about.
-            return theirs, theirs
         if name in RANDOM and len(words) == 2 and ours[0] == theirs[0] == b"$":
             return theirs, theirs
         return ours, theirs

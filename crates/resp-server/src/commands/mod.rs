@@ -1,107 +1,70 @@
-//! What a client may ask: one row and one function a command; one file a family.
+//! What a client may ask: one row and one function a command; one folder a family.
 //!
-//! | file | commands |
-//! |---|---|
-//! | [`connection`] | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
-//! | `client_control` | CLIENT KILL, PAUSE, REPLY |
-//! | [`string`] | strings, and the numbers that strings hold |
-//! | [`string_range`] | parts of a string: GETRANGE, SETRANGE, LCS |
-//! | [`bitmap`] | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
-//! | [`bitop`] | BITOP: strings combined bit by bit |
-//! | [`bitfield`] | BITFIELD: integers of any width in a string |
-//! | [`set`] | sets of strings: SADD, SMEMBERS, SPOP ... |
-//! | [`set_algebra`] | sets combined: SINTER, SUNION, SDIFF and their STORE forms |
-//! | [`zset`] | sorted sets, a member at a time: ZADD, ZSCORE, ZRANK ... |
-//! | [`zset_range`] | sorted sets by ranges: ZRANGE, ZCOUNT, ZREMRANGEBYSCORE ... |
-//! | [`zset_pop`] | sorted sets from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
-//! | [`zset_algebra`] | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
-//! | [`hash`] | fields of a hash: HSET, HGET, HDEL, HINCRBY ... |
-//! | [`hash_walk`] | many fields of a hash: HGETALL, HSCAN, HRANDFIELD ... |
-//! | [`hash_expiry`] | the time to live of fields: HEXPIRE, HTTL, HPERSIST ... |
-//! | [`hash_both`] | two things at once: HGETDEL, HGETEX, HSETEX |
-//! | [`blocking`] | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
-//! | [`blocking_zset`] | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
-//! | [`transaction`] | transactions: MULTI, EXEC, WATCH ... |
-//! | [`generic`] | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
-//! | [`replication`] | ROLE, WAIT, WAITAOF, MODULE: of what there is none |
-//! | [`lolwut`] | LOLWUT |
-//! | [`object`] | OBJECT: how a value is kept |
-//! | [`sort`] | SORT and SORT_RO |
-//! | [`expire`] | the time to live of a key |
-//! | [`list`] | lists: pushing, popping, reading by index |
-//! | [`list_move`] | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
-//! | [`list_search`] | elements by value, and the middle of a list: LPOS, LINSERT, LREM, LTRIM |
-//! | `list_form` | lists in either form, as their commands see them |
-//! | `list_long` | the long forms of pushes, pops and LRANGE |
-//! | [`server`] | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
-//! | `memory` | MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE |
-//! | [`debug`] | DEBUG: for tests |
-//! | [`latency`] | LATENCY: what took long, and how long commands take |
-//! | [`commandlog`] | COMMANDLOG: those, and what was large |
-//! | [`slowlog`] | SLOWLOG: the commands that took long |
-//! | [`pubsub`] | SUBSCRIBE, PUBLISH and their kin, PUBSUB |
-//! | [`tracking`] | CLIENT TRACKING and its kin |
-//! | [`command`] | COMMAND: the commands about commands |
-//! | `copying` | COPY of a large collection, whatever its type |
-//! | `hash_edit` | a hash as commands change it, in either form, at once or in slices |
-//! | `long` | the long forms of commands on one or two strings |
-//! | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
-//! | `set_long` | the long forms of commands on one set |
-//! | `zset_long` | what commands on sorted sets share, and their long forms |
-//! | `walk` | the long forms of KEYS and SCAN |
-//! | [`syntax`] | reads a row's syntax line for COMMAND DOCS |
-//! | [`spec`] | what a row is |
+//! | folder | file | commands |
+//! |---|---|---|
+//! | [`string`] | | strings, and the numbers that strings hold |
+//! | | [`range`](string::range) | parts of a string: GETRANGE, SETRANGE, LCS |
+//! | | `long` | the long forms of commands on one or two strings |
+//! | [`bitmap`] | | the bits of a string: SETBIT, BITCOUNT, BITPOS ... |
+//! | | [`bitop`](bitmap::bitop) | BITOP: strings combined bit by bit |
+//! | | [`bitfield`](bitmap::bitfield) | BITFIELD: integers of any width in a string |
+//! | [`list`] | | pushing, popping, reading by index |
+//! | | [`search`](list::search) | elements by value, and the middle of a list: LPOS, LINSERT, LREM, LTRIM |
+//! | | [`moving`](list::moving) | from list to list, and from the first of several: LMOVE, RPOPLPUSH, LMPOP |
+//! | | [`blocking`](list::blocking) | commands that wait for a list: BLPOP, BLMOVE, BLMPOP ... |
+//! | | `form`, `long` | lists in either form, as their commands see them; the long forms of pushes, pops and LRANGE |
+//! | [`set`] | | SADD, SMEMBERS, SPOP ... |
+//! | | [`algebra`](set::algebra) | sets combined: SINTER, SUNION, SDIFF and their STORE forms |
+//! | | `long` | the long forms of commands on one set |
+//! | [`zset`] | | sorted sets, a member at a time: ZADD, ZSCORE, ZRANK ... |
+//! | | [`range`](zset::range) | by ranges: ZRANGE, ZCOUNT, ZREMRANGEBYSCORE ... |
+//! | | [`pop`](zset::pop) | from the ends and at random: ZPOPMIN, ZMPOP, ZRANDMEMBER |
+//! | | [`algebra`](zset::algebra) | sorted sets and sets combined: ZUNIONSTORE, ZINTER, ZDIFF ... |
+//! | | [`blocking`](zset::blocking) | commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP |
+//! | | `long` | what all of these share, and their long forms |
+//! | [`hash`] | | fields of a hash: HSET, HGET, HDEL, HINCRBY ... |
+//! | | [`walk`](hash::walk) | many of them: HGETALL, HSCAN, HRANDFIELD ... |
+//! | | [`expiry`](hash::expiry) | their time to live: HEXPIRE, HTTL, HPERSIST ... |
+//! | | [`both`](hash::both) | two things at once: HGETDEL, HGETEX, HSETEX |
+//! | | `edit` | a hash as commands change it, in either form, at once or in slices |
+//! | [`generic`] | | keys, whatever they hold: DEL, RENAME, COPY, SCAN, FLUSHALL ... |
+//! | | [`expire`](generic::expire) | the time to live of a key |
+//! | | [`object`](generic::object) | OBJECT: how a value is kept |
+//! | | [`sort`](generic::sort) | SORT and SORT_RO |
+//! | | `copying` | COPY of a large collection, whatever its type |
+//! | | `many` | the long forms of MGET, MSET, DEL ... of very many keys |
+//! | | `walk` | the long forms of KEYS and SCAN |
+//! | [`connection`] | | of the connection itself: PING, HELLO, AUTH, SELECT, CLIENT ... |
+//! | | `control` | CLIENT KILL, PAUSE, REPLY |
+//! | | [`tracking`](connection::tracking) | CLIENT TRACKING and its kin |
+//! | [`transaction`] | | MULTI, EXEC, WATCH ... |
+//! | [`pubsub`] | | SUBSCRIBE, PUBLISH and their kin, PUBSUB |
+//! | [`server`] | | of the server: CONFIG, INFO, SHUTDOWN, TIME, MEMORY |
+//! | | `memory` | MEMORY STATS, DOCTOR, MALLOC-STATS, PURGE |
+//! | | [`command`](server::command) | COMMAND: the commands about commands |
+//! | | [`syntax`](server::syntax) | reads a row's syntax line for COMMAND DOCS |
+//! | | [`latency`](server::latency) | LATENCY: what took long, and how long commands take |
+//! | | [`slowlog`](server::slowlog) | SLOWLOG: the commands that took long |
+//! | | [`commandlog`](server::commandlog) | COMMANDLOG: those, and what was large |
+//! | | [`debug`](server::debug) | DEBUG: for tests |
+//! | | [`replication`](server::replication) | ROLE, WAIT, WAITAOF, MODULE: of what there is none |
+//! | | [`lolwut`](server::lolwut) | LOLWUT |
+//! | | [`spec`] | what a row is |
+//! | | `arguments` | arguments that many commands share: integers, units of time |
 
 mod arguments;
-pub mod bitfield;
 pub mod bitmap;
-pub mod bitop;
-pub mod blocking;
-pub mod blocking_zset;
-mod client_control;
-pub mod command;
-pub mod commandlog;
 pub mod connection;
-mod copying;
-pub mod debug;
-pub mod expire;
 pub mod generic;
 pub mod hash;
-pub mod hash_both;
-mod hash_edit;
-pub mod hash_expiry;
-pub mod hash_walk;
-pub mod latency;
 pub mod list;
-mod list_form;
-mod list_long;
-pub mod list_move;
-pub mod list_search;
-pub mod lolwut;
-mod long;
-mod many;
-mod memory;
-pub mod object;
 pub mod pubsub;
-pub mod replication;
 pub mod server;
 pub mod set;
-pub mod set_algebra;
-mod set_long;
-pub mod slowlog;
-pub mod sort;
 pub mod spec;
 pub mod string;
-pub mod string_range;
-pub mod syntax;
-pub mod tracking;
 pub mod transaction;
-mod walk;
 pub mod zset;
-pub mod zset_algebra;
-mod zset_long;
-pub mod zset_pop;
-pub mod zset_range;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -116,39 +79,39 @@ use crate::proto::Reply;
 pub const COMMANDS: &[&[&CommandSpec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
-    debug::COMMANDS,
-    latency::COMMANDS,
-    slowlog::COMMANDS,
+    server::debug::COMMANDS,
+    server::latency::COMMANDS,
+    server::slowlog::COMMANDS,
     pubsub::COMMANDS,
-    command::COMMANDS,
+    server::command::COMMANDS,
     string::COMMANDS,
-    string_range::COMMANDS,
+    string::range::COMMANDS,
     bitmap::COMMANDS,
-    bitop::COMMANDS,
-    bitfield::COMMANDS,
+    bitmap::bitop::COMMANDS,
+    bitmap::bitfield::COMMANDS,
     set::COMMANDS,
-    set_algebra::COMMANDS,
+    set::algebra::COMMANDS,
     zset::COMMANDS,
-    zset_range::COMMANDS,
-    zset_pop::COMMANDS,
-    zset_algebra::COMMANDS,
+    zset::range::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::algebra::COMMANDS,
     list::COMMANDS,
-    list_search::COMMANDS,
-    list_move::COMMANDS,
+    list::search::COMMANDS,
+    list::moving::COMMANDS,
     hash::COMMANDS,
-    hash_walk::COMMANDS,
-    hash_expiry::COMMANDS,
-    hash_both::COMMANDS,
-    blocking::COMMANDS,
-    blocking_zset::COMMANDS,
+    hash::walk::COMMANDS,
+    hash::expiry::COMMANDS,
+    hash::both::COMMANDS,
+    list::blocking::COMMANDS,
+    zset::blocking::COMMANDS,
     transaction::COMMANDS,
     generic::COMMANDS,
-    object::COMMANDS,
-    sort::COMMANDS,
-    expire::COMMANDS,
-    replication::COMMANDS,
-    lolwut::COMMANDS,
-    commandlog::COMMANDS,
+    generic::object::COMMANDS,
+    generic::sort::COMMANDS,
+    generic::expire::COMMANDS,
+    server::replication::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::commandlog::COMMANDS,
 ];
 
 /// All commands in the order of the table, without subcommands.

@@ -384,7 +384,7 @@ pub struct Doc {
     /// How its time grows.
     pub complexity: &'static str,
     /// Its arguments as documentation writes them: `key value [NX | XX] [EX seconds | PX milliseconds]`. The grammar, and
-    /// how a name tells its type, are [`crate::commands::syntax`]'s.
+    /// how a name tells its type, are [`crate::commands::server::syntax`]'s.
     pub syntax: &'static str,
     /// Categories of access control beside those that flags and group imply.
     pub acl: &'static [AclCategory],

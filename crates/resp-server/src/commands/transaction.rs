@@ -3,7 +3,7 @@
 //! What is queued, and what a client watches, is the engine's (see [`crate::engine::transaction`]); that requests are queued, and how
 //! EXEC carries them out, is dispatch's.
 
-use super::many;
+use super::generic::many;
 use super::spec::{Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::engine::holds::Access;
 use crate::engine::tasks::{Holding, KEYS_PER_SLICE};

@@ -18,7 +18,7 @@ use chunkbuf::{BlobId, Key, Location, PutError, Store};
 use super::value::{Apart, CollectionId, Head, HeadBytes};
 use super::{Event, Keyspace, Millis, ValueType, is_past};
 use crate::proto::CommandError;
-use crate::types::Limits;
+use crate::types::{Limits, ahead};
 
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 65_535;
@@ -85,6 +85,12 @@ impl Found<'_> {
     #[inline]
     pub fn expires(&self) -> Option<Millis> {
         self.place?.head.expires
+    }
+
+    /// Whether it is a short string of which a part was written.
+    #[inline]
+    pub(super) fn is_edited(&self) -> bool {
+        self.place.is_some_and(|place| place.head.edited)
     }
 
     /// The blob that the entry names, if it does.
@@ -227,6 +233,14 @@ impl Db<'_> {
         found
     }
 
+    /// Fetches what look-ups of these few keys will read, where the database is larger than the cache.
+    #[inline]
+    pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) {
+        if self.keyspace.outgrows_cache(self.index) {
+            ahead::fetch(&self.keyspace.store, self.map(), keys);
+        }
+    }
+
     /// Counts a look-up as a hit or a miss.
     #[inline]
     pub fn count_read(&mut self, key: &[u8], found: &Found<'_>) {
@@ -250,7 +264,7 @@ impl Db<'_> {
         if old.expires == expires {
             return Ok(true);
         }
-        let head = HeadBytes::new(expires, old.value_type, old.apart);
+        let head = HeadBytes::again(&old, expires);
         let map = self.map();
         if old.len == head.as_slice().len()
             && old.expires.is_some()
@@ -306,7 +320,7 @@ impl Db<'_> {
             Some(Apart::Collection(_)) => unreachable!("a large collection is copied in slices"),
             None => {}
         }
-        let head = HeadBytes::new(place.head.expires, place.head.value_type, None);
+        let head = HeadBytes::again(&place.head, place.head.expires);
         let stored = self.stored(source, 0..self.value_len(place.location, &place.head));
         let mut target_db = self.keyspace.db(target_db);
         target_db.put_stored(target, &head, stored, b"")?;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use chunkbuf::{Blob, BlobSlice};
 
 use super::db::{Db, Found, Place, Ttl, put_error, string_too_long};
-use super::value::{Apart, HeadBytes, Pieces};
+use super::value::{Apart, EMBSTR_BYTES_MAX, HeadBytes, Pieces, StringEncoding};
 use super::{Millis, StringValue, ValueType};
 use crate::proto::{CommandError, Reply, Value};
 
@@ -295,7 +295,7 @@ impl Db<'_> {
             self.write_blob(&found, old_len, suffix)?;
             return Ok(new_len);
         }
-        let head = HeadBytes::new(expires, ValueType::String, None);
+        let head = HeadBytes::of_edited(expires, new_len);
         let stored = self.stored(&found, 0..old_len);
         self.put_stored(&found, &head, stored, suffix)?;
         Ok(new_len)
@@ -315,6 +315,7 @@ impl Db<'_> {
         let map = self.map();
         if let Some(Place { location, head }) = found.place
             && end <= old_len
+            && (head.edited || old_len > EMBSTR_BYTES_MAX)
             && self.keyspace.store.write_in_place(map, found.stored_key(), location, head.len + offset, bytes)
         {
             self.keyspace.writes += 1;
@@ -326,9 +327,38 @@ impl Db<'_> {
         }
         value.resize(new_len, 0);
         value[offset..end].copy_from_slice(bytes);
-        let head = HeadBytes::new(found.expires(), ValueType::String, None);
+        let head = HeadBytes::of_edited(found.expires(), new_len);
         self.put(&found, &head, &[head.as_slice(), &value])?;
         Ok(new_len)
+    }
+
+    /// Sets a string as [`set_value`](Db::set_value) does, but to what was not given as a whole: Redis keeps it raw.
+    pub fn set_edited(&mut self, found: Found<'_>, value: Value<'_>, ttl: Ttl) -> Result<(), CommandError> {
+        if value.len() > EMBSTR_BYTES_MAX as u64 {
+            return self.set_value(found, value, ttl);
+        }
+        let bytes = match value {
+            Value::Bytes(bytes) => bytes.to_vec(),
+            Value::Blob(blob) => blob.pieces(0..blob.len()).collect::<Vec<_>>().concat(),
+        };
+        let head = HeadBytes::of_edited(ttl.expires(found.expires()), bytes.len());
+        self.put(&found, &head, &[head.as_slice(), &bytes])
+    }
+
+    /// What a command does that writes a part of the string that was found, and finds nothing to write.
+    pub fn be_edited(&mut self, found: Found<'_>) -> Result<(), CommandError> {
+        let Some(value) = self.string(&found)? else { return Ok(()) };
+        if found.is_edited() || value.len() > EMBSTR_BYTES_MAX {
+            return Ok(());
+        }
+        let bytes = value.to_vec();
+        self.set_edited(found, Value::Bytes(&bytes), Ttl::Keep)
+    }
+
+    /// How Redis would keep the string that was found, `None` if nothing was.
+    pub fn string_encoding(&self, found: &Found<'_>) -> Result<Option<StringEncoding>, CommandError> {
+        let value = self.string(found)?;
+        Ok(value.map(|value| if found.is_edited() { StringEncoding::Raw } else { value.encoding() }))
     }
 
     /// Begins to change the string that was found, which may be none, in steps: the key shows nothing of it before
@@ -358,7 +388,7 @@ impl Db<'_> {
     /// Makes what was edited the value of the key, which nobody has changed since [`begin_edit`](Db::begin_edit); its length.
     pub fn end_edit(&mut self, found: Found<'_>, edit: Edit) -> Result<usize, CommandError> {
         let len = edit.len();
-        self.set_value(found, Value::Blob(edit.target), Ttl::Keep)?;
+        self.set_edited(found, Value::Blob(edit.target), Ttl::Keep)?;
         Ok(len)
     }
 
@@ -456,6 +486,7 @@ impl Db<'_> {
         let store = &mut self.keyspace.store;
         let done = head.value_type == ValueType::String
             && head.apart.is_none()
+            && !head.edited
             && store.rewrite_in_place(map, found.stored_key(), location, head.len, value);
         self.keyspace.writes += u64::from(done);
         done

@@ -12,7 +12,7 @@
 //! large ones.
 //!
 //! EXPIRES and TYPED are the store's user flags, so a plain string without a time to live costs nothing beside its bytes. APART
-//! is the highest bit of the type byte.
+//! is the highest bit of the type byte; EDITED, the next one, is for short strings of which a part was written.
 //!
 //! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
 //! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
@@ -36,6 +36,9 @@ const LONG_BYTES: usize = SHORT_BYTES + 8;
 const SHORT_END: i64 = (1 << 48) - 1;
 /// In the type byte: what follows is the number of a blob or of a collection.
 const APART: u8 = 0x80;
+/// In the type byte of a string up to [`EMBSTR_BYTES_MAX`]: a command has written a part of it. Redis keeps it raw from then on,
+/// and only `OBJECT ENCODING` tells.
+const EDITED: u8 = 0x40;
 const NUMBER_BYTES: usize = 4;
 const HEAD_BYTES_MAX: usize = LONG_BYTES + 1 + NUMBER_BYTES;
 
@@ -105,11 +108,14 @@ pub(super) struct Head {
     pub(super) len: usize,
     /// Where the value is, if it does not follow the head.
     pub(super) apart: Option<Apart>,
+    /// A short string of which a part was written.
+    pub(super) edited: bool,
 }
 
 impl Head {
     /// The head of a string without a time to live: nothing.
-    pub(super) const PLAIN: Head = Head { expires: None, value_type: ValueType::String, len: 0, apart: None };
+    pub(super) const PLAIN: Head =
+        Head { expires: None, value_type: ValueType::String, len: 0, apart: None, edited: false };
 
     /// Reads the head of an entry.
     #[inline]
@@ -135,9 +141,11 @@ impl Head {
         });
         let mut value_type = ValueType::String;
         let mut apart = None;
+        let mut edited = false;
         if entry.flags.has(TYPED) {
-            value_type = ValueType::from_byte(bytes[len] & !APART);
+            value_type = ValueType::from_byte(bytes[len] & !(APART | EDITED));
             let is_apart = bytes[len] & APART != 0;
+            edited = bytes[len] & EDITED != 0;
             len += 1;
             if is_apart {
                 let number = bytes[len..len + NUMBER_BYTES].try_into().expect("a range of 4 bytes");
@@ -151,7 +159,7 @@ impl Head {
                 });
             }
         }
-        Head { expires, value_type, len, apart }
+        Head { expires, value_type, len, apart, edited }
     }
 }
 
@@ -170,6 +178,20 @@ pub(super) struct HeadBytes {
 impl HeadBytes {
     /// Writes a head. A key that has expired is never written, so `expires` is not negative.
     pub(super) fn new(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>) -> HeadBytes {
+        HeadBytes::with(expires, value_type, apart, false)
+    }
+
+    /// The head of a string of that length in its entry, of which a part was written.
+    pub(super) fn of_edited(expires: Option<Millis>, len: usize) -> HeadBytes {
+        HeadBytes::with(expires, ValueType::String, None, len <= EMBSTR_BYTES_MAX)
+    }
+
+    /// The same head with another expiry.
+    pub(super) fn again(head: &Head, expires: Option<Millis>) -> HeadBytes {
+        HeadBytes::with(expires, head.value_type, head.apart, head.edited)
+    }
+
+    fn with(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>, edited: bool) -> HeadBytes {
         let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE, apart };
         if let Some(Millis(at)) = expires {
             assert!(at >= 0, "an expiry before 1970 is in the past");
@@ -179,9 +201,10 @@ impl HeadBytes {
                 head.append(&at.to_le_bytes());
             }
         }
-        if value_type != ValueType::String || apart.is_some() {
+        if value_type != ValueType::String || apart.is_some() || edited {
             head.flags = head.flags.with(TYPED);
-            head.append(&[value_type as u8 | if apart.is_some() { APART } else { 0 }]);
+            let (apart, edited) = (if apart.is_some() { APART } else { 0 }, if edited { EDITED } else { 0 });
+            head.append(&[value_type as u8 | apart | edited]);
         }
         if let Some(apart) = apart {
             let number = match apart {
@@ -231,14 +254,17 @@ enum Form<'a> {
     Blob(&'a Blob),
 }
 
+/// Bytes up to which Redis keeps a string that was set as a whole in one piece with its header.
+pub(super) const EMBSTR_BYTES_MAX: usize = 44;
+
 /// How Redis would keep a string; `OBJECT ENCODING` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StringEncoding {
     /// A 64-bit integer.
     Int,
-    /// At most 44 bytes.
+    /// At most 44 bytes that were set as a whole.
     EmbStr,
-    /// More.
+    /// Any other.
     Raw,
 }
 
@@ -324,9 +350,8 @@ impl<'a> StringValue<'a> {
         }
     }
 
-    /// How Redis would keep it, told from the value alone.
-    pub fn encoding(&self) -> StringEncoding {
-        const EMBSTR_BYTES_MAX: usize = 44;
+    /// How Redis keeps it if it was set as a whole.
+    pub(super) fn encoding(&self) -> StringEncoding {
         if self.integer().is_some() {
             StringEncoding::Int
         } else if self.len() <= EMBSTR_BYTES_MAX {
@@ -443,6 +468,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_short_string_that_was_edited_has_a_byte_that_says_so_whatever_its_expiry() {
+        let edited = HeadBytes::of_edited(None, 44);
+        assert_eq!(edited.as_slice().len(), 1);
+        let (head, rest) = stored(&edited, b"value");
+        assert!(head.edited);
+        assert_eq!((head.expires, head.value_type, head.apart), (None, ValueType::String, None));
+        assert_eq!(rest, b"value");
+        let (head, _) = stored(&HeadBytes::again(&head, Some(Millis(7))), b"value");
+        assert_eq!((head.edited, head.expires, head.len), (true, Some(Millis(7)), 7));
+        assert_eq!(HeadBytes::of_edited(None, 45).as_slice(), b"");
     }
 
     #[test]

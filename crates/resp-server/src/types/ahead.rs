@@ -19,6 +19,7 @@ const NAME_BYTES_MAX: usize = 256;
 
 /// Fetches what look-ups of all these names will read; for a handful of them that come next.
 pub fn fetch<'a>(store: &Store, map: MapId, names: impl Iterator<Item = &'a [u8]> + Clone) {
+    let names = names.filter(|name| name.len() <= NAME_BYTES_MAX);
     for name in names.clone() {
         store.prefetch(map, store.key(name).hash());
     }

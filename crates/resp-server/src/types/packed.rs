@@ -28,7 +28,15 @@ pub fn push(into: &mut Vec<u8>, element: &[u8]) {
 pub fn splice(bytes: &mut Vec<u8>, at: usize, old_len: usize, element: &[u8]) {
     let mut length = [0; 10];
     let length_bytes = (element.len() as u64).encode_var(&mut length);
-    bytes.splice(at..at + old_len, length[..length_bytes].iter().chain(element).copied());
+    let length = &length[..length_bytes];
+    let (new_len, end) = (length.len() + element.len(), bytes.len());
+    if new_len > old_len {
+        bytes.resize(end + new_len - old_len, 0);
+    }
+    bytes.copy_within(at + old_len..end, at + new_len);
+    bytes.truncate(end + new_len - old_len);
+    bytes[at..][..length.len()].copy_from_slice(length);
+    bytes[at + length.len()..][..element.len()].copy_from_slice(element);
 }
 
 /// The elements of some bytes, in order.

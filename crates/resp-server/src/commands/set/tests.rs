@@ -1,7 +1,7 @@
 //! What OBJECT ENCODING will say of sets, and that random choices are fair.
 
-use super::super::testing::{ask, ask_words, check, keyspace};
 use super::*;
+use crate::commands::testing::{ask, ask_words, check, keyspace};
 
 /// A request of many members: `SADD key w0 w1 ...`.
 fn add(keyspace: &mut Keyspace, key: &str, prefix: &str, numbers: std::ops::Range<i64>) {

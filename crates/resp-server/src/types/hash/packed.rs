@@ -97,18 +97,17 @@ pub fn next_expiry(bytes: &[u8]) -> Option<Millis> {
 #[derive(Clone, Debug)]
 pub struct PackedHash {
     bytes: Vec<u8>,
-    len: usize,
 }
 
 impl Default for PackedHash {
     fn default() -> PackedHash {
-        PackedHash { bytes: vec![0], len: 0 }
+        PackedHash { bytes: vec![0] }
     }
 }
 
 impl From<&[u8]> for PackedHash {
     fn from(bytes: &[u8]) -> PackedHash {
-        PackedHash { len: PackedFields::new(bytes).count(), bytes: bytes.to_vec() }
+        PackedHash { bytes: bytes.to_vec() }
     }
 }
 
@@ -118,14 +117,16 @@ impl PackedHash {
         &self.bytes
     }
 
-    /// How many fields it has, those that have expired included. O(1).
-    pub fn len(&self) -> usize {
-        self.len
+    /// Whether it has more than `fields` fields, those that have expired included. O(1) for few bytes.
+    pub fn has_more_than(&self, fields: usize) -> bool {
+        // Each element has a byte that tells its length.
+        const FIELD_BYTES_MIN: usize = 2;
+        self.bytes.len() > FLAGS_BYTES + FIELD_BYTES_MIN * fields && self.fields().nth(fields).is_some()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.bytes.len() == FLAGS_BYTES
     }
 
     /// What `OBJECT ENCODING` says of it.
@@ -148,7 +149,6 @@ impl PackedHash {
         let Some((at, len, old)) = self.locate(name) else {
             let expires = expiry.after(None);
             self.insert(name, value, expires);
-            self.len += 1;
             return true;
         };
         let old_expires = old.expires;
@@ -176,7 +176,7 @@ impl PackedHash {
     /// Makes room for expiries, whether one is set or not: Redis changes the encoding before it looks at the fields.
     pub fn become_timed(&mut self) {
         if self.bytes[0] & TIMED == 0 {
-            let mut timed = Vec::with_capacity(self.bytes.len() + self.len);
+            let mut timed = Vec::with_capacity(self.bytes.len() * 3 / 2);
             timed.push(self.bytes[0] | TIMED);
             for field in self.fields() {
                 push_field(&mut timed, field.name, field.value, Some(None));
@@ -190,7 +190,6 @@ impl PackedHash {
         let (at, len, old) = self.locate(name)?;
         let expires = old.expires;
         self.bytes.drain(at..at + len);
-        self.len -= 1;
         Some(expires)
     }
 
@@ -205,7 +204,6 @@ impl PackedHash {
             expired += 1;
         }
         self.bytes.drain(FLAGS_BYTES..end);
-        self.len -= expired;
         expired
     }
 
@@ -287,13 +285,14 @@ mod tests {
         assert_eq!(names(&hash), ["b", "d", "a", "c"]);
         assert_eq!(hash.expire(Millis(2_000)), 0);
         assert_eq!(hash.expire(Millis(2_001)), 1);
-        assert_eq!((names(&hash), hash.len()), (vec!["d".into(), "a".into(), "c".into()], 3));
+        assert_eq!(names(&hash), ["d", "a", "c"]);
         assert_eq!(hash.remove(b"d"), Some(Some(Millis(3_000))));
         assert_eq!(hash.remove(b"d"), None);
         assert_eq!(hash.encoding(), Encoding::TimedListpack);
         hash.become_table();
         assert_eq!(hash.encoding(), Encoding::Table);
-        assert_eq!(PackedHash::from(hash.as_bytes()).len(), 2);
+        let hash = PackedHash::from(hash.as_bytes());
+        assert_eq!([0, 1, 2].map(|fields| hash.has_more_than(fields)), [true, true, false]);
     }
 
     #[test]
@@ -303,6 +302,6 @@ mod tests {
         assert!(!hash.set(b"f", b"2", Expiry::Keep, Millis(1_500)));
         assert!(hash.set(b"f", b"3", Expiry::Keep, Millis(1_501)));
         assert_eq!(hash.fields().next().expect("it has a field").expires, None);
-        assert_eq!(hash.len(), 1);
+        assert!(hash.has_more_than(0) && !hash.has_more_than(1));
     }
 }

@@ -1,0 +1,200 @@
+//! The long forms of KEYS and SCAN: walks over a database, in slices.
+//!
+//! Both hold nothing, so that everybody else goes on. KEYS answers with the keys that there were at its start, each once: the
+//! keyspace notes for it which are born and die meanwhile (see [`Keyspace::begin_walk`](crate::keyspace::Keyspace::begin_walk)).
+//! SCAN promises less, and a long one needs no more than a short one: a key that is there all the time is told.
+
+use crate::engine::tasks::{BYTES_PER_SLICE, Holding, KEYS_PER_SLICE};
+use crate::engine::{Engine, Progress, Slice, Sliced};
+use crate::keyspace::{Db, ValueType, WalkBudget, WalkId};
+use crate::proto::{CommandError, Reply};
+use crate::text::glob::{self, Case};
+
+use crate::commands::Flow;
+
+/// Keys, or the COUNT of a SCAN, up to which a walk is carried out at once.
+pub(super) const KEYS_MAX: u64 = 1024;
+/// Bites of the index in a slice, most of them of a few keys.
+const BITES_PER_SLICE: usize = 1024;
+/// Bytes of keys that become a segment of the reply.
+const SEGMENT: usize = 64 * 1024;
+
+/// A pattern for keys.
+#[derive(Clone, Debug)]
+pub(in crate::commands) struct Pattern<B> {
+    /// `None`: all keys, the empty one too, which no pattern but the empty one matches.
+    glob: Option<B>,
+}
+
+impl<B: AsRef<[u8]>> Pattern<B> {
+    /// Every key matches it.
+    pub(in crate::commands) const ALL: Pattern<B> = Pattern { glob: None };
+
+    pub(in crate::commands) fn new(pattern: B) -> Pattern<B> {
+        Pattern { glob: (pattern.as_ref() != b"*").then_some(pattern) }
+    }
+
+    /// The same on its own.
+    pub(in crate::commands) fn into_owned(self) -> Pattern<Vec<u8>> {
+        Pattern { glob: self.glob.map(|pattern| pattern.as_ref().to_vec()) }
+    }
+
+    pub(in crate::commands) fn matches(&self, key: &[u8]) -> bool {
+        self.glob.as_ref().is_none_or(|pattern| glob::matches(pattern.as_ref(), key, Case::Sensitive))
+    }
+}
+
+/// KEYS in slices, over the keys that there are now.
+pub(super) fn keys(db: &mut Db<'_>) -> Flow {
+    Flow::Sliced(Box::new(Keys { walk: db.begin_walk(), found: Reply::new(), len: 0 }))
+}
+
+#[derive(Debug)]
+struct Keys {
+    walk: WalkId,
+    /// The elements of the reply, whose number is known at the end.
+    found: Reply,
+    len: usize,
+}
+
+impl Sliced for Keys {
+    fn holding(&self) -> Holding {
+        Holding::Database
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let pattern = Pattern::new(slice.args.at(1));
+        let budget = WalkBudget { keys: 2 * KEYS_PER_SLICE, bites: BITES_PER_SLICE, bytes: BYTES_PER_SLICE };
+        let more = slice.engine.keyspace.walk(self.walk, budget, |key| {
+            if pattern.matches(key) {
+                self.found.bulk(key);
+                self.len += 1;
+            }
+        });
+        self.found.seal(SEGMENT);
+        if more {
+            return Ok(Progress::More);
+        }
+        slice.reply.array(self.len);
+        slice.reply.append(std::mem::take(&mut self.found));
+        Ok(Progress::Done)
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        let passed_over = engine.keyspace.end_walk(self.walk);
+        engine.discard(passed_over);
+        engine.discard(std::mem::take(&mut self.found));
+    }
+}
+
+/// What a SCAN was asked for.
+#[derive(Debug)]
+pub(super) struct Scan<B> {
+    /// Where it goes on.
+    pub(super) cursor: u64,
+    /// Keys to look at, at least, unless it comes to the end.
+    pub(super) count: u64,
+    /// Which keys are told.
+    pub(super) pattern: Pattern<B>,
+    /// The name of the type of which a key must be.
+    pub(super) type_name: Option<B>,
+}
+
+/// How far a SCAN came.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    /// Keys looked at.
+    visited: u64,
+    /// A sparse index takes many bites for few keys: those are bounded too.
+    bites: u64,
+    found: Reply,
+    len: usize,
+}
+
+impl<B: AsRef<[u8]>> Scan<B> {
+    /// Nothing scanned yet.
+    pub(super) fn begin() -> Scanned {
+        Scanned { visited: 0, bites: 0, found: Reply::new(), len: 0 }
+    }
+
+    /// Looks at more keys, until all that was asked for is done, or about `keys_max` are looked at. Whether there is more.
+    pub(super) fn step(&mut self, db: &Db<'_>, scanned: &mut Scanned, keys_max: usize) -> bool {
+        let mut scratch = Vec::new();
+        let stop = scanned.visited.saturating_add(keys_max as u64).min(self.count);
+        // Where keys are few, most bites are for nothing.
+        let last_bite = scanned.bites.saturating_add((keys_max as u64).saturating_mul(2));
+        let stop_len = scanned.found.len() + BYTES_PER_SLICE;
+        loop {
+            self.cursor = db.scan(self.cursor, |key| {
+                scanned.visited += 1;
+                let Some((key, value_type)) = key else { return };
+                if self.type_name.as_ref().is_none_or(|name| is_type(name.as_ref(), value_type)) {
+                    let key = key.as_slice(&mut scratch);
+                    if self.pattern.matches(key) {
+                        scanned.found.bulk(key);
+                        scanned.len += 1;
+                    }
+                }
+            });
+            scanned.bites += 1;
+            if self.cursor == 0 || scanned.visited >= self.count || scanned.bites >= self.count.saturating_mul(10) {
+                return false;
+            }
+            if scanned.visited >= stop || scanned.bites >= last_bite || scanned.found.len() >= stop_len {
+                return true;
+            }
+        }
+    }
+
+    /// Replies with the cursor and what was found.
+    pub(super) fn finish(&self, scanned: Scanned, reply: &mut Reply) {
+        reply.array(2);
+        reply.bulk(self.cursor.to_string().as_bytes());
+        reply.array(scanned.len);
+        reply.append(scanned.found);
+    }
+}
+
+fn is_type(name: &[u8], value_type: ValueType) -> bool {
+    name.eq_ignore_ascii_case(value_type.name().as_bytes())
+}
+
+/// SCAN in slices.
+pub(super) fn scan(scan: Scan<&[u8]>) -> Flow {
+    let Scan { cursor, count, pattern, type_name } = scan;
+    let pattern = pattern.into_owned();
+    let type_name = type_name.map(<[u8]>::to_vec);
+    let scan = Scan { cursor, count, pattern, type_name };
+    Flow::Sliced(Box::new(LongScan { scan, scanned: Some(Scan::<Vec<u8>>::begin()) }))
+}
+
+#[derive(Debug)]
+struct LongScan {
+    scan: Scan<Vec<u8>>,
+    /// `None` once it is replied with.
+    scanned: Option<Scanned>,
+}
+
+impl Sliced for LongScan {
+    fn holding(&self) -> Holding {
+        Holding::Database
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let db = slice.engine.keyspace.db(slice.db);
+        let mut scanned = self.scanned.take().expect("it goes on until it has replied");
+        if self.scan.step(&db, &mut scanned, 2 * KEYS_PER_SLICE) {
+            scanned.found.seal(SEGMENT);
+            self.scanned = Some(scanned);
+            return Ok(Progress::More);
+        }
+        self.scan.finish(scanned, slice.reply);
+        Ok(Progress::Done)
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        if let Some(scanned) = self.scanned.take() {
+            engine.discard(scanned.found);
+        }
+    }
+}
