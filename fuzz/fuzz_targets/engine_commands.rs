@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use redis_protocol::{resp2, resp3};
-use resp_server::commands::syntax::{self, Argument, Kind};
+use resp_server::commands::server::syntax::{self, Argument, Kind};
 use resp_server::commands::{self, Arity, CommandSpec};
 use resp_server::dispatch::{Pause, execute, serve_parked};
 use resp_server::engine::tasks::OwnedRequest;
