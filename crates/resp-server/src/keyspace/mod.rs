@@ -33,6 +33,7 @@ mod fields;
 pub(crate) mod hashes;
 mod memory;
 pub(crate) mod notices;
+mod stack;
 mod string;
 mod value;
 mod walk;

@@ -19,6 +19,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::stack::Stack;
 use super::value::Head;
 use super::{Event, KeyPlace, Keyspace, Millis, is_past};
 
@@ -57,18 +58,18 @@ pub struct Watched {
 #[derive(Debug)]
 struct Forgotten {
     id: WatcherId,
-    keys: Vec<KeyPlace>,
-    absent: Vec<(u32, Box<[u8]>)>,
+    keys: Stack<KeyPlace>,
+    absent: Stack<(u32, Box<[u8]>)>,
 }
 
 /// One who watches.
 #[derive(Debug, Default)]
 struct Watcher {
-    keys: Vec<KeyPlace>,
+    keys: Stack<KeyPlace>,
     /// How many of them are there, by database.
     there: Vec<(u32, usize)>,
     /// Those that are not, by database and name.
-    absent: Vec<(u32, Box<[u8]>)>,
+    absent: Stack<(u32, Box<[u8]>)>,
     /// Bytes of these names.
     name_bytes: usize,
     /// When the first of the keys that are there expires.
@@ -195,12 +196,14 @@ impl Watched {
         self.watching -= 1;
         self.name_bytes -= std::mem::take(&mut watcher.name_bytes);
         watcher.there = Vec::new();
-        let (keys, absent) = (std::mem::take(&mut watcher.keys), std::mem::take(&mut watcher.absent));
+        let (mut keys, absent) = (std::mem::take(&mut watcher.keys), std::mem::take(&mut watcher.absent));
         if keys.len() > at_once {
             self.forgotten.push_back(Forgotten { id, keys, absent });
             return;
         }
-        keys.into_iter().for_each(|place| self.remove(place, id));
+        while let Some(place) = keys.pop() {
+            self.remove(place, id);
+        }
     }
 
     fn remove(&mut self, place: KeyPlace, id: WatcherId) {
@@ -219,12 +222,17 @@ impl Watched {
         while budget > 0
             && let Some(Forgotten { id, mut keys, mut absent }) = self.forgotten.pop_front()
         {
-            let rest = keys.len().saturating_sub(budget);
-            budget -= keys.len() - rest;
-            keys.drain(rest..).for_each(|place| self.remove(place, id));
-            // No more than there are keys.
-            absent.truncate(rest);
-            if rest > 0 {
+            while budget > 0
+                && let Some(place) = keys.pop()
+            {
+                self.remove(place, id);
+                budget -= 1;
+                // No more than there are keys.
+                if absent.len() > keys.len() {
+                    absent.pop();
+                }
+            }
+            if !keys.is_empty() {
                 self.forgotten.push_front(Forgotten { id, keys, absent });
             }
         }

@@ -399,10 +399,10 @@ const KEYS: CommandSpec = CommandSpec {
 };
 
 fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    if db.len() > walk::KEYS_MAX {
-        return Ok(walk::keys(db));
-    }
     let pattern = Pattern::new(args.at(1));
+    if db.len() > walk::KEYS_MAX {
+        return Ok(walk::keys(db, pattern));
+    }
     let mut scratch = Vec::new();
     let mut len = 0;
     let open = reply.begin_array();
@@ -444,7 +444,7 @@ const SCAN: CommandSpec = CommandSpec {
 
 fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let cursor = parse_u64_loose(args.at(1)).ok_or(CommandError::text_static("ERR invalid cursor"))?;
-    let mut scan = Scan { cursor, count: 10, pattern: Pattern::ALL, type_name: None };
+    let mut scan = Scan { cursor, count: 10, pattern: Pattern::all(), type_name: None };
     let mut index = 2;
     while index < args.len() {
         let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
@@ -453,7 +453,7 @@ fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         } else if args.is(index, "match") {
             scan.pattern = Pattern::new(value);
         } else if args.is(index, "type") {
-            scan.type_name = Some(value);
+            scan.type_name = Some(value.to_vec());
         } else {
             return Err(CommandError::Syntax);
         }
@@ -462,7 +462,7 @@ fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if scan.count > walk::KEYS_MAX && db.len() > walk::KEYS_MAX {
         return Ok(walk::scan(scan));
     }
-    let mut scanned = Scan::<&[u8]>::begin();
+    let mut scanned = Scan::begin();
     while scan.step(db, &mut scanned, usize::MAX) {}
     scan.finish(scanned, reply);
     Ok(Flow::Done)

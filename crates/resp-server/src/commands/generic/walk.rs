@@ -8,7 +8,7 @@ use crate::engine::tasks::{BYTES_PER_SLICE, Holding, KEYS_PER_SLICE};
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, ValueType, WalkBudget, WalkId};
 use crate::proto::{CommandError, Reply};
-use crate::text::glob::{self, Case};
+use crate::text::glob;
 
 use crate::commands::Flow;
 
@@ -19,39 +19,37 @@ const BITES_PER_SLICE: usize = 1024;
 /// Bytes of keys that become a segment of the reply.
 const SEGMENT: usize = 64 * 1024;
 
-/// A pattern for keys.
+/// A pattern for keys, members or fields.
 #[derive(Clone, Debug)]
-pub(in crate::commands) struct Pattern<B> {
-    /// `None`: all keys, the empty one too, which no pattern but the empty one matches.
-    glob: Option<B>,
+pub(in crate::commands) struct Pattern {
+    /// `None`: all, the empty one too, which no pattern but the empty one matches.
+    glob: Option<glob::Pattern>,
 }
 
-impl<B: AsRef<[u8]>> Pattern<B> {
+impl Pattern {
     /// Every key matches it.
-    pub(in crate::commands) const ALL: Pattern<B> = Pattern { glob: None };
-
-    pub(in crate::commands) fn new(pattern: B) -> Pattern<B> {
-        Pattern { glob: (pattern.as_ref() != b"*").then_some(pattern) }
+    pub(in crate::commands) fn all() -> Pattern {
+        Pattern { glob: None }
     }
 
-    /// The same on its own.
-    pub(in crate::commands) fn into_owned(self) -> Pattern<Vec<u8>> {
-        Pattern { glob: self.glob.map(|pattern| pattern.as_ref().to_vec()) }
+    pub(in crate::commands) fn new(pattern: &[u8]) -> Pattern {
+        Pattern { glob: (pattern != b"*").then(|| glob::Pattern::new(pattern)) }
     }
 
     pub(in crate::commands) fn matches(&self, key: &[u8]) -> bool {
-        self.glob.as_ref().is_none_or(|pattern| glob::matches(pattern.as_ref(), key, Case::Sensitive))
+        self.glob.as_ref().is_none_or(|pattern| pattern.matches(key))
     }
 }
 
 /// KEYS in slices, over the keys that there are now.
-pub(super) fn keys(db: &mut Db<'_>) -> Flow {
-    Flow::Sliced(Box::new(Keys { walk: db.begin_walk(), found: Reply::new(), len: 0 }))
+pub(super) fn keys(db: &mut Db<'_>, pattern: Pattern) -> Flow {
+    Flow::Sliced(Box::new(Keys { walk: db.begin_walk(), pattern, found: Reply::new(), len: 0 }))
 }
 
 #[derive(Debug)]
 struct Keys {
     walk: WalkId,
+    pattern: Pattern,
     /// The elements of the reply, whose number is known at the end.
     found: Reply,
     len: usize,
@@ -63,10 +61,9 @@ impl Sliced for Keys {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        let pattern = Pattern::new(slice.args.at(1));
         let budget = WalkBudget { keys: 2 * KEYS_PER_SLICE, bites: BITES_PER_SLICE, bytes: BYTES_PER_SLICE };
         let more = slice.engine.keyspace.walk(self.walk, budget, |key| {
-            if pattern.matches(key) {
+            if self.pattern.matches(key) {
                 self.found.bulk(key);
                 self.len += 1;
             }
@@ -89,15 +86,15 @@ impl Sliced for Keys {
 
 /// What a SCAN was asked for.
 #[derive(Debug)]
-pub(super) struct Scan<B> {
+pub(super) struct Scan {
     /// Where it goes on.
     pub(super) cursor: u64,
     /// Keys to look at, at least, unless it comes to the end.
     pub(super) count: u64,
     /// Which keys are told.
-    pub(super) pattern: Pattern<B>,
+    pub(super) pattern: Pattern,
     /// The name of the type of which a key must be.
-    pub(super) type_name: Option<B>,
+    pub(super) type_name: Option<Vec<u8>>,
 }
 
 /// How far a SCAN came.
@@ -111,7 +108,7 @@ pub(super) struct Scanned {
     len: usize,
 }
 
-impl<B: AsRef<[u8]>> Scan<B> {
+impl Scan {
     /// Nothing scanned yet.
     pub(super) fn begin() -> Scanned {
         Scanned { visited: 0, bites: 0, found: Reply::new(), len: 0 }
@@ -128,7 +125,7 @@ impl<B: AsRef<[u8]>> Scan<B> {
             self.cursor = db.scan(self.cursor, |key| {
                 scanned.visited += 1;
                 let Some((key, value_type)) = key else { return };
-                if self.type_name.as_ref().is_none_or(|name| is_type(name.as_ref(), value_type)) {
+                if self.type_name.as_ref().is_none_or(|name| is_type(name, value_type)) {
                     let key = key.as_slice(&mut scratch);
                     if self.pattern.matches(key) {
                         scanned.found.bulk(key);
@@ -160,17 +157,13 @@ fn is_type(name: &[u8], value_type: ValueType) -> bool {
 }
 
 /// SCAN in slices.
-pub(super) fn scan(scan: Scan<&[u8]>) -> Flow {
-    let Scan { cursor, count, pattern, type_name } = scan;
-    let pattern = pattern.into_owned();
-    let type_name = type_name.map(<[u8]>::to_vec);
-    let scan = Scan { cursor, count, pattern, type_name };
-    Flow::Sliced(Box::new(LongScan { scan, scanned: Some(Scan::<Vec<u8>>::begin()) }))
+pub(super) fn scan(scan: Scan) -> Flow {
+    Flow::Sliced(Box::new(LongScan { scan, scanned: Some(Scan::begin()) }))
 }
 
 #[derive(Debug)]
 struct LongScan {
-    scan: Scan<Vec<u8>>,
+    scan: Scan,
     /// `None` once it is replied with.
     scanned: Option<Scanned>,
 }

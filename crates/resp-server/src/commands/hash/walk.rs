@@ -341,8 +341,15 @@ fn hscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         reply.array(0);
         return Ok(Flow::Done);
     }
-    let mut scan =
-        Scan { cursor, left: 10, bites_left: 0, pattern: Pattern::ALL, part: Part::Both, found: Reply::new(), len: 0 };
+    let mut scan = Scan {
+        cursor,
+        left: 10,
+        bites_left: 0,
+        pattern: Pattern::all(),
+        part: Part::Both,
+        found: Reply::new(),
+        len: 0,
+    };
     let mut index = 3;
     while index < args.len() {
         if args.is(index, "novalues") {
@@ -354,7 +361,7 @@ fn hscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         if args.is(index, "count") {
             scan.left = u64::try_from(integer(value)?).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
         } else if args.is(index, "match") {
-            scan.pattern = Pattern::new(value.to_vec());
+            scan.pattern = Pattern::new(value);
         } else {
             return Err(CommandError::Syntax);
         }
@@ -380,7 +387,7 @@ struct Scan {
     left: u64,
     /// A sparse index takes many bites for few fields: those are bounded too.
     bites_left: u64,
-    pattern: Pattern<Vec<u8>>,
+    pattern: Pattern,
     part: Part,
     found: Reply,
     /// Elements of `found`.

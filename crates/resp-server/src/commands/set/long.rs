@@ -661,7 +661,7 @@ pub(super) struct Scanning {
     view: View,
     cursor: u64,
     count: u64,
-    pattern: Pattern<Vec<u8>>,
+    pattern: Pattern,
     visited: u64,
     /// A sparse index takes many bites for few members: those are bounded too.
     bites: u64,
@@ -671,7 +671,7 @@ pub(super) struct Scanning {
 
 impl Scanning {
     /// From a cursor on, until `count` members are looked at.
-    pub(super) fn new(view: View, cursor: u64, count: u64, pattern: Pattern<Vec<u8>>) -> Scanning {
+    pub(super) fn new(view: View, cursor: u64, count: u64, pattern: Pattern) -> Scanning {
         Scanning { view, cursor, count, pattern, visited: 0, bites: 0, found: Reply::new(), len: 0 }
     }
 }

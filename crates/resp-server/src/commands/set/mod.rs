@@ -347,7 +347,7 @@ fn sscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         reply.array(0);
         return Ok(Flow::Done);
     };
-    let (mut count, mut pattern) = (10, Pattern::ALL);
+    let (mut count, mut pattern) = (10, Pattern::all());
     let mut index = 3;
     while index < args.len() {
         let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
@@ -377,7 +377,7 @@ fn sscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
             Ok(Flow::Done)
         }
         Source::Large(view) => {
-            let scanning = Scanning::new(view, cursor, count, pattern.into_owned());
+            let scanning = Scanning::new(view, cursor, count, pattern);
             long::run(db, found, args, reply, scanning)
         }
     }

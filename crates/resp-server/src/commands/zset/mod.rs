@@ -593,7 +593,7 @@ fn zscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         reply.array(0);
         return Ok(Flow::Done);
     };
-    let mut scanning = Scanning { cursor, count: 10, pattern_at: None, visited: 0, found: Reply::new(), len: 0 };
+    let mut scanning = Scanning { cursor, count: 10, pattern: Pattern::all(), visited: 0, found: Reply::new(), len: 0 };
     let mut index = 3;
     while index < args.len() {
         let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
@@ -601,7 +601,7 @@ fn zscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
             scanning.count =
                 u64::try_from(integer(value)?).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
         } else if args.is(index, "match") {
-            scanning.pattern_at = Some(index + 1);
+            scanning.pattern = Pattern::new(value);
         } else {
             return Err(CommandError::Syntax);
         }
@@ -617,8 +617,7 @@ struct Scanning {
     cursor: u64,
     /// Members to look at, at least.
     count: u64,
-    /// The argument that is the pattern.
-    pattern_at: Option<usize>,
+    pattern: Pattern,
     visited: u64,
     /// The elements of the reply, whose number is known at the end.
     found: Reply,
@@ -636,7 +635,6 @@ impl Work for Scanning {
         /// Bites of a sparse index visit few members or none.
         const BITE: usize = 128;
         const SEGMENT: usize = 64 * 1024;
-        let pattern = self.pattern_at.map_or(Pattern::ALL, |at| Pattern::new(args.at(at)));
         let done = long::read_kept(db, args.at(1), |set| {
             let in_full = set.encoding() == Encoding::Skiplist;
             loop {
@@ -644,7 +642,7 @@ impl Work for Scanning {
                 self.cursor = set.scan(self.cursor, |member, score| {
                     self.visited += 1;
                     left = budget.pay(member.len());
-                    if pattern.matches(member) {
+                    if self.pattern.matches(member) {
                         self.found.bulk(member);
                         // As Redis does: shortest from a list pack, with 17 digits from a table.
                         if in_full {
