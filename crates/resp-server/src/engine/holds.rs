@@ -230,7 +230,7 @@ pub struct Holds {
     queues: HashMap<Place, VecDeque<Waiter>>,
     waiting: HashMap<ClientId, Waiting>,
     last_ticket: u64,
-    woken: Vec<ClientId>,
+    woken: VecDeque<ClientId>,
     releases: u64,
     /// Keys whose change others waited for who are not all served yet, and whether they are being served now.
     served: HashMap<(u32, u64), Serving>,
@@ -389,8 +389,8 @@ impl Holds {
     }
 
     /// Clients that may try again, in the order in which they should; each is told once.
-    pub fn take_woken(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.woken)
+    pub fn take_woken(&mut self, max: usize) -> impl Iterator<Item = ClientId> + '_ {
+        self.woken.drain(..max.min(self.woken.len()))
     }
 
     /// How often something was released: what was held may be free once this has changed.
@@ -641,7 +641,7 @@ impl Holds {
             let waiting = self.waiting.get_mut(&waiter.client).expect("who stands in a queue waits");
             if !waiting.woken {
                 waiting.woken = true;
-                self.woken.push(waiter.client);
+                self.woken.push_back(waiter.client);
             }
         }
     }

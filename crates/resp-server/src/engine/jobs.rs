@@ -95,6 +95,12 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether clients are to be woken or closed.
+    #[inline]
+    pub fn has_woken(&self) -> bool {
+        self.holds.has_woken() || self.outbox.has_woken()
+    }
+
     /// Whether some job is not to wait for the time at which it would look next: requests that wait can be served, messages are on their
     /// way, or clients have to go.
     pub fn is_pressed(&self) -> bool {

@@ -11,7 +11,7 @@
 //! nothing more is looked at.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 use chunkbuf::BlobSlice;
@@ -34,7 +34,7 @@ const OVER_PER_STEP: usize = 128;
 pub struct Outbox {
     letters: HashMap<ClientId, Reply>,
     own_bytes: usize,
-    woken: Vec<ClientId>,
+    woken: VecDeque<ClientId>,
     /// Clients over the soft limit of their class, by the time at which they are closed for it.
     over: BTreeSet<(u64, ClientId)>,
     /// Clients that are to be closed.
@@ -47,7 +47,7 @@ impl Outbox {
         let reply = match self.letters.entry(client) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                self.woken.push(client);
+                self.woken.push_back(client);
                 entry.insert(Reply::new())
             }
         };
@@ -61,7 +61,7 @@ impl Outbox {
 
     /// Has a client woken: something of it can go on.
     pub fn wake(&mut self, client: ClientId) {
-        self.woken.push(client);
+        self.woken.push_back(client);
     }
 
     /// What was written to a client since the last call.
@@ -97,9 +97,9 @@ impl Outbox {
         !self.woken.is_empty() || !self.closing.is_empty()
     }
 
-    /// Clients that are to be woken, in order; each is told at least once.
-    pub fn take_woken(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.woken)
+    /// Clients that are to be woken, in order, as many as `max`; each is told at least once.
+    pub fn take_woken(&mut self, max: usize) -> impl Iterator<Item = ClientId> + '_ {
+        self.woken.drain(..max.min(self.woken.len()))
     }
 
     /// Clients whose connections are to be closed at once.
@@ -274,7 +274,7 @@ mod tests {
         assert!(outbox.take(client).is_none());
         outbox.write(client, Protocol::Resp2, Reply::ok);
         outbox.write(client, Protocol::Resp3, Reply::null);
-        assert_eq!(outbox.take_woken(), [client]);
+        assert!(outbox.take_woken(2).eq([client]));
         assert_eq!(outbox.own_bytes(), 8);
         assert_eq!(outbox.take(client).unwrap().to_vec(), b"+OK\r\n_\r\n");
         assert_eq!(outbox.own_bytes(), 0);

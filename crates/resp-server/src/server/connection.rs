@@ -15,8 +15,9 @@
 //! 2. All replies of a turn leave with one write. A request alone costs two system calls: a read that did not fill its buffer
 //!    is not followed by another.
 //! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
-//! 4. The query buffer grows with what has arrived, never with what was announced: to at most twice that, or by
-//!    [`LONG_ROOM`].
+//! 4. The query buffer takes memory for what has arrived, never for what was announced: that is only room in the address space, so that
+//!    a long request is not moved while it arrives. Where the system has no such room to give, the buffer grows to at most twice what has
+//!    arrived, or by [`LONG_ROOM`].
 //! 5. What a client does not take of its replies stops it being read at [`UNSENT_MAX`]; until then it may go on sending, as a client
 //!    that writes a long pipeline before it reads the first reply does.
 //! 6. What its writes owe to compaction is paid within the turn, or at the beginning of the next ones: until all is paid, it gets
@@ -446,7 +447,11 @@ impl Connection {
         let read_max = missing.unwrap_or(SCRATCH).min(LONG_READ);
         if self.query.capacity() - have < read_max {
             match missing {
-                Some(missing) => self.query.reserve_exact(missing.min(have.max(LONG_ROOM))),
+                Some(missing) => {
+                    if self.query.try_reserve_exact(missing).is_err() {
+                        self.query.reserve_exact(missing.min(have.max(LONG_ROOM)));
+                    }
+                }
                 None => self.query.reserve(read_max),
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::dispatch;
+use crate::engine::Engine;
 
 /// Between two rounds while something happens.
 const TICK: Duration = Duration::from_millis(10);
@@ -56,7 +57,8 @@ async fn rest(shared: &Shared, tick: Duration) {
         let due_us = shared.engine.borrow().next_timeout_us().unwrap_or(u64::MAX);
         let rest_ends_us = ends_us.min(due_us);
         let left_us = rest_ends_us.saturating_sub(shared.clock.monotonic_us());
-        if left_us == 0 || shared.engine.borrow().is_pressed() {
+        let must_go_on = |engine: &Engine| engine.is_pressed() || engine.has_woken();
+        if left_us == 0 || must_go_on(&shared.engine.borrow()) {
             break;
         }
         shared.rest_ends_us.set(rest_ends_us);
@@ -77,6 +79,7 @@ fn round(shared: &Shared, idle: bool) -> bool {
     let mut more = engine.run_jobs(idle);
     more |= dispatch::serve_parked(&mut engine);
     shared.wake(&mut engine);
+    more |= engine.has_woken();
     let ended_ns = engine.ledger.mark_ns();
     engine.end_turn(ended_ns);
     more

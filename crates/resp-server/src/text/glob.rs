@@ -47,8 +47,8 @@ const STARS_MAX: usize = 1000;
 /// The product of the lengths of pattern and text up to which they are matched as they stand: 1 us at most.
 const PLAIN_MAX: usize = 512;
 
-/// Whether the whole of `text` matches `pattern`. The cost is this module's; case-blind, for names of settings and commands, that of the plain
-/// way, whatever the lengths.
+/// Whether the whole of `text` matches `pattern`. The cost is this module's; case-blind, for names of settings and commands, that of
+/// the plain way, whatever the lengths.
 pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     match case {
         Case::Sensitive if pattern.len() * text.len() > PLAIN_MAX => Glob::new(pattern).matches(text),
@@ -195,8 +195,8 @@ impl Part {
     }
 }
 
-/// The first place in a text that some elements match. All starts are tried together: a bit says that the elements up to there have matched the
-/// bytes up to the present one.
+/// The first place in a text that some elements match. All starts are tried together: a bit says that the elements up to there have
+/// matched the bytes up to the present one.
 fn find_elements(elements: &[Element], text: &[u8]) -> Option<usize> {
     if elements.len() > text.len() {
         return None;
