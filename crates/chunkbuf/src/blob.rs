@@ -361,7 +361,7 @@ impl BlobSlice {
 
     /// Fills `slices` with the first bytes, `bytes_max` at most, and returns how many slices and bytes those are.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> (usize, usize) {
-        let end = self.range.end.min(self.range.start + bytes_max as u64);
+        let end = self.range.end.min(self.range.start.saturating_add(bytes_max as u64));
         let pieces = Pieces { root: self.blob.root(), range: self.range.start..end };
         let (mut count, mut bytes) = (0, 0);
         for (slice, piece) in slices.iter_mut().zip(pieces) {
