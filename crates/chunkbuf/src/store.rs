@@ -293,17 +293,20 @@ impl Store {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
-    /// Has the index line of the key of this [hash](Key::hash) brought to the cache. For many keys at once: the loads overlap.
+    /// Has the index line of the key of this [hash](Key::hash) brought to the cache. For many keys at once: the loads overlap. Without
+    /// effect when the map is no more.
     #[inline]
     pub fn prefetch(&self, map: MapId, hash: u64) {
-        self.map(map).index.prefetch(&self.memory, hash);
+        if let Some(map) = &self.maps[map.0 as usize] {
+            map.index.prefetch(&self.memory, hash);
+        }
     }
 
     /// Has the beginning of the key's entry brought to the cache, by what its index line tells; call
     /// [`prefetch`](Store::prefetch) some time before. Nothing is compared, so it may be another key's entry, rarely.
     #[inline]
     pub fn prefetch_entry(&self, map: MapId, hash: u64) {
-        let map = self.map(map);
+        let Some(map) = &self.maps[map.0 as usize] else { return };
         map.index.find(&self.memory, hash, |location| {
             map.log.prefetch(location);
             false

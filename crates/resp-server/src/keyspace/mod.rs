@@ -69,6 +69,8 @@ use walk::Walk;
 /// Bytes of strings that a command should go through before others get their turn: copied, counted or combined, 10 to 50 us.
 /// What costs more a byte has a measure of its own for it.
 pub const SLICE_BYTES: usize = 64 * 1024;
+/// Keys of a map up to which the processor's own cache holds what look-ups read: some 50 bytes a small key, index line included, 1 MiB.
+const KEYS_IN_CACHE: u64 = 20_000;
 
 /// For how long active expiry leaves a key alone that a command holds, in milliseconds.
 const HELD_FOR: i64 = 10;
@@ -295,9 +297,15 @@ impl Keyspace {
     /// Whether a look-up in database `index` is likely to wait for memory, so that [`Store::prefetch`] is worth its price.
     #[inline]
     pub(crate) fn outgrows_cache(&self, index: usize) -> bool {
-        // Some 50 bytes a small key, index line included: 1 MiB, which the processor's own cache holds.
-        const KEYS_IN_CACHE: u64 = 20_000;
         self.store.len(self.databases[index].map) > KEYS_IN_CACHE
+    }
+
+    /// The type and the map of a collection with so many members that the same is true of them.
+    pub(crate) fn large_members(&self, index: usize, key: &[u8]) -> Option<(ValueType, MapId)> {
+        let head = Head::decode(&self.store.get(self.databases[index].map, key)?);
+        let Some(Apart::Collection(id)) = head.apart else { return None };
+        let map = self.databases[index].collections.get(id.0).as_deref()?.map()?;
+        (self.store.len(map) > KEYS_IN_CACHE).then_some((head.value_type, map))
     }
 
     /// The map of database `index`.

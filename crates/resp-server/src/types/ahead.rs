@@ -15,7 +15,7 @@ pub const NEAR: usize = 4;
 /// Look-ups ahead whose index line is fetched.
 pub const FAR: usize = 8;
 /// Names longer than this are not hashed once more for it.
-const NAME_BYTES_MAX: usize = 256;
+pub const NAME_BYTES_MAX: usize = 256;
 
 /// Fetches what look-ups of all these names will read; for a handful of them that come next.
 pub fn fetch<'a>(store: &Store, map: MapId, names: impl Iterator<Item = &'a [u8]> + Clone) {

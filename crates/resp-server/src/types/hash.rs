@@ -238,6 +238,11 @@ impl Hash {
         (!field.expires.is_some_and(|at| at.is_past(now))).then_some(field)
     }
 
+    /// The map that has its fields, while it is there.
+    pub(super) fn map(&self) -> Option<MapId> {
+        self.has_map.then_some(self.map)
+    }
+
     /// Prepares for fields to be looked up (see [`look_ahead`]).
     #[inline]
     pub fn look_ahead<'a>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'a [u8]>) {

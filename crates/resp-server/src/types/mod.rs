@@ -25,7 +25,7 @@ pub mod zset;
 
 use std::fmt::Debug;
 
-use chunkbuf::{PutError, Store};
+use chunkbuf::{MapId, PutError, Store};
 
 use hash::Hash;
 pub use wheel::Millis;
@@ -122,6 +122,16 @@ impl Collection {
     /// The list that it is, to change it.
     pub fn as_list_mut(&mut self) -> Option<&mut list::List> {
         if let Collection::List(list) = self { Some(list) } else { None }
+    }
+
+    /// The map of the store that has its members or fields; a list has none.
+    pub fn map(&self) -> Option<MapId> {
+        match self {
+            Collection::Set(set) => Some(set.map()),
+            Collection::SortedSet(set) => Some(set.map()),
+            Collection::List(_) => None,
+            Collection::Hash(hash) => hash.map(),
+        }
     }
 
     fn form(&self) -> &dyn Large {

@@ -510,6 +510,11 @@ impl Set {
         self.view().contains(store, member)
     }
 
+    /// The map that has its members.
+    pub(super) fn map(&self) -> MapId {
+        self.map
+    }
+
     /// Prepares for members to be looked up (see [`look_ahead`]).
     #[inline]
     pub fn look_ahead<'a>(&self, store: &Store, name_at: impl Fn(usize) -> Option<&'a [u8]>) {

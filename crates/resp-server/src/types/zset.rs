@@ -502,6 +502,11 @@ fn read_score(value: Slices<'_>) -> f64 {
 }
 
 impl SortedSet {
+    /// The map that has its members.
+    pub(super) fn map(&self) -> MapId {
+        self.map
+    }
+
     /// An empty set with a map of its own. Takes no memory of the store yet.
     pub fn new(store: &mut Store, encoding: Encoding) -> SortedSet {
         SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0 }
