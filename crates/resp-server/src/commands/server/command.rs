@@ -11,6 +11,8 @@ use crate::commands::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, KeySpec, Large, Outcome, Run, all, find, reply_help,
 };
+use crate::engine::tasks::{BYTES_PER_SLICE, Holding};
+use crate::engine::{Progress, Slice, Sliced};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::glob::{self, Case};
 use Flag::{Loading, Sentinel, Stale};
@@ -95,13 +97,70 @@ fn command_info(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -
         return command(context, args, reply);
     }
     reply.array(args.len() - 2);
-    for name in args.from(2) {
-        match find(name) {
-            Some((container, spec)) => reply_info(container, spec, reply),
-            None => reply.null(),
+    tell_named(Told::Info, args, reply)
+}
+
+/// Names that a slice looks up: about 1 us each.
+const NAMES_PER_SLICE: usize = 64;
+
+/// What is told of the commands that a request names.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Info,
+    /// Those that there are: so many so far. They are counted before the first is told.
+    Count(usize),
+    Docs,
+}
+
+/// The commands that a request names being told of.
+#[derive(Debug)]
+struct Naming {
+    told: Told,
+    /// The name to go on with.
+    next: usize,
+}
+
+/// Tells of the commands that are named from argument 2 on: at once, or in slices if they are many.
+fn tell_named(told: Told, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut naming = Naming { told, next: 2 };
+    Ok(if naming.go_on(args, reply) { Flow::Done } else { Flow::Sliced(Box::new(naming)) })
+}
+
+impl Naming {
+    /// Goes on for a slice; whether that was all.
+    fn go_on(&mut self, args: &Args<'_>, reply: &mut Reply) -> bool {
+        let reply_max = reply.len() + BYTES_PER_SLICE;
+        for _ in 0..NAMES_PER_SLICE {
+            if let Told::Count(found) = self.told
+                && self.next == args.len()
+            {
+                reply.map(found);
+                *self = Naming { told: Told::Docs, next: 2 };
+            }
+            let Some(name) = args.get(self.next).filter(|_| reply.len() < reply_max) else { break };
+            self.next += 1;
+            match (&mut self.told, find(name)) {
+                (Told::Info, Some((container, spec))) => reply_info(container, spec, reply),
+                (Told::Info, None) => reply.null(),
+                (Told::Count(found), Some(_)) => *found += 1,
+                (Told::Docs, Some((container, spec))) => reply_docs(container, spec, reply),
+                (Told::Count(_) | Told::Docs, None) => {}
+            }
         }
+        reply.seal(BYTES_PER_SLICE);
+        self.next == args.len() && !matches!(self.told, Told::Count(_))
     }
-    Ok(Flow::Done)
+}
+
+impl Sliced for Naming {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let is_done = self.go_on(slice.args, slice.reply);
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
 }
 
 /// The ten facts of COMMAND INFO.
@@ -253,12 +312,7 @@ fn command_docs(_: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outc
         reply.raw_by_reference(all_docs(reply.protocol));
         return Ok(Flow::Done);
     }
-    let asked: Vec<_> = args.from(2).filter_map(find).collect();
-    reply.map(asked.len());
-    for (container, spec) in asked {
-        reply_docs(container, spec, reply);
-    }
-    Ok(Flow::Done)
+    tell_named(Told::Count(0), args, reply)
 }
 
 /// The reply about all commands: it takes 300 us to write and never changes, so it is written once.

@@ -1,0 +1,33 @@
+//! Requests of very many arguments that are no keys: they take slices and answer as short ones.
+
+use super::*;
+
+/// `head` and so many times `tail`, in slices; the reply.
+fn of_many(clients: &mut Clients, client: ClientId, head: &str, tail: &str, times: usize) -> String {
+    let request: Vec<&str> = words(head).into_iter().chain((0..times).flat_map(|_| words(tail))).collect();
+    assert_eq!(clients.ask(client, &request), SLICE, "{head} {tail} ...");
+    assert_eq!(clients.turn(client), SLICE, "{head} {tail} ...");
+    clients.finish(client)
+}
+
+#[test]
+fn the_commands_that_a_request_names_are_told_in_slices() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    for protocol in ["HELLO 2", "HELLO 3"] {
+        clients.ask(client, &words(protocol)).unwrap();
+        for command in ["COMMAND INFO", "COMMAND DOCS"] {
+            let short = clients.ask(client, &words(&format!("{command} get nosuch config|get"))).unwrap();
+            let (header, told) = short.split_once("\r\n").unwrap();
+            let told_of: usize = header[1..].parse().unwrap();
+            let long = of_many(&mut clients, client, command, "get nosuch config|get", 500);
+            assert_eq!(long, format!("{}{}\r\n{}", &header[..1], 500 * told_of, told.repeat(500)));
+        }
+    }
+    // The names are few, and what is to be told of them is long.
+    let request: Vec<&str> = words("COMMAND DOCS").into_iter().chain(["client"; 20]).collect();
+    assert_eq!(clients.ask(client, &request), SLICE);
+    let long = clients.finish(client);
+    let short = clients.ask(client, &words("COMMAND DOCS client")).unwrap();
+    assert_eq!(long.len() - "%20\r\n".len(), 20 * (short.len() - "%1\r\n".len()));
+}
