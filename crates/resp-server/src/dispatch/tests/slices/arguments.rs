@@ -31,3 +31,23 @@ fn the_commands_that_a_request_names_are_told_in_slices() {
     let short = clients.ask(client, &words("COMMAND DOCS client")).unwrap();
     assert_eq!(long.len() - "%20\r\n".len(), 20 * (short.len() - "%1\r\n".len()));
 }
+
+#[test]
+fn settings_are_looked_for_in_slices() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let short = clients.ask(client, &words("CONFIG GET nosuch *policy* MaxMemory maxmemory")).unwrap();
+    assert!(short.starts_with("*4\r\n") && short.contains("MaxMemory"), "{short}");
+    let long = of_many(&mut clients, client, "CONFIG GET", "nosuch *policy* MaxMemory maxmemory", 1000);
+    assert_eq!(long, short);
+}
+
+#[test]
+fn sections_of_info_are_named_in_slices() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let short = clients.ask(client, &words("INFO nosuch replication CLUSTER")).unwrap();
+    assert!(short.contains("# Replication") && short.contains("# Cluster") && !short.contains("# Server"), "{short}");
+    let long = of_many(&mut clients, client, "INFO", "nosuch CLUSTER replication", 2000);
+    assert_eq!(long, short);
+}
