@@ -51,3 +51,28 @@ fn sections_of_info_are_named_in_slices() {
     let long = of_many(&mut clients, client, "INFO", "nosuch CLUSTER replication", 2000);
     assert_eq!(long, short);
 }
+
+#[test]
+fn the_keys_of_a_request_are_told_in_slices() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    for command in ["COMMAND GETKEYS", "COMMAND GETKEYSANDFLAGS"] {
+        for (few, head, tail) in [
+            ("MSET k value", "MSET", "k value"),
+            ("ZUNION 1 k AGGREGATE SUM", "ZUNION 2000", "k"),
+            ("UNLINK k", "UNLINK", "k"),
+        ] {
+            let short = clients.ask(client, &words(&format!("{command} {few}"))).unwrap();
+            let long = of_many(&mut clients, client, &format!("{command} {head}"), tail, 2000);
+            assert_eq!(long, short.strip_prefix("*1\r\n").unwrap().repeat(2000).replacen("", "*2000\r\n", 1));
+        }
+        // Of two specifications.
+        let short = clients.ask(client, &words(&format!("{command} SUNIONSTORE k k"))).unwrap();
+        let long = of_many(&mut clients, client, &format!("{command} SUNIONSTORE k"), "k", 2000);
+        let (_, last) = short.split_at(short.rfind("$1\r\nk\r\n").unwrap());
+        assert!(long.starts_with("*2001\r\n") && long.ends_with(last), "{command}");
+        assert_eq!(long.matches("k\r\n").count(), 2001);
+    }
+    let request: Vec<&str> = words("COMMAND GETKEYS ZUNION x").into_iter().chain(["k"; 5000]).collect();
+    assert_eq!(clients.ask(client, &request), ok("-ERR Invalid arguments specified for command\r\n"));
+}
