@@ -306,7 +306,7 @@ impl KeySpec {
 
     /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
     /// no such number.
-    pub fn positions(&self, request: &Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
+    pub fn positions(&self, request: &Args<'_>) -> Option<impl ExactSizeIterator<Item = usize> + use<>> {
         let (count, step) = (request.len(), self.step.max(1) as usize);
         if let Some(search) = self.search {
             let found = search(request);

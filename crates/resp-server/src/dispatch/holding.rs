@@ -158,6 +158,13 @@ pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
         "sunionstore",
         "sdiff",
         "sdiffstore",
+        "zinter",
+        "zintercard",
+        "zinterstore",
+        "zunion",
+        "zunionstore",
+        "zdiff",
+        "zdiffstore",
     ];
     NAMES.contains(&spec.name)
 }

@@ -2,7 +2,7 @@
 //!
 //! A row of JOBS frees it a little at a time. What is small is freed where it falls.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 
 use crate::bits::lcs::Lcs;
@@ -37,6 +37,16 @@ impl<T: Copy + Debug> FreeInSteps for Vec<T> {
         let step = STEP_BYTES / size_of::<T>().max(1);
         self.shrink_to(self.capacity().saturating_sub(step));
         self.capacity() > step
+    }
+}
+
+impl<V: Copy + Debug> FreeInSteps for BTreeMap<(u64, usize), V> {
+    fn held_bytes(&self) -> usize {
+        self.len() * size_of::<((u64, usize), V)>()
+    }
+
+    fn free_some(&mut self) -> bool {
+        (0..STEP_BYTES / size_of::<((u64, usize), V)>()).all(|_| self.pop_first().is_some())
     }
 }
 

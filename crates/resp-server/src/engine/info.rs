@@ -69,21 +69,41 @@ impl Lines {
     }
 }
 
-/// The text of INFO for the sections that `asked` names, in any case: names of sections, `default`, `all`, `everything`.
-/// None: as `default`. A name that is no section is no error and adds nothing.
-pub fn info<'a>(engine: &Engine, asked: impl Iterator<Item = &'a [u8]> + Clone) -> String {
-    let is_asked = |section: &Section| {
-        let mut names = asked.clone().peekable();
-        if names.peek().is_none() {
-            return section.shown == Shown::ByDefault;
-        }
-        names.any(|name| {
-            let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
-            is(section.name) || is("all") || is("everything") || (is("default") && section.shown == Shown::ByDefault)
-        })
-    };
+/// The sections that a request names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// A bit for each row of [`INFO`]. `None`: nothing is named.
+    named: Option<u32>,
+}
+
+impl Asked {
+    /// Those of one name.
+    pub fn named(name: &[u8]) -> Asked {
+        let mut asked = Asked::default();
+        asked.add(name);
+        asked
+    }
+
+    /// Adds what a name stands for, in any case: a section, `default`, `all`, `everything`. A name that is no section is no error and
+    /// adds nothing.
+    pub fn add(&mut self, name: &[u8]) {
+        const { assert!(INFO.len() <= u32::BITS as usize) };
+        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        let (all, default) = (is("all") || is("everything"), is("default"));
+        let is_meant = |section: &Section| all || is(section.name) || default && section.shown == Shown::ByDefault;
+        let bits = (0..INFO.len()).filter(|&row| is_meant(&INFO[row])).fold(0, |bits, row| bits | 1 << row);
+        self.named = Some(self.named.unwrap_or(0) | bits);
+    }
+
+    fn has(&self, row: usize) -> bool {
+        self.named.map_or(INFO[row].shown == Shown::ByDefault, |named| named >> row & 1 == 1)
+    }
+}
+
+/// The text of INFO for the sections that are asked for; those by default if none is named.
+pub fn info(engine: &Engine, asked: Asked) -> String {
     let mut lines = Lines::default();
-    for section in INFO.iter().filter(|section| is_asked(section)) {
+    for (_, section) in INFO.iter().enumerate().filter(|&(row, _)| asked.has(row)) {
         if !lines.0.is_empty() {
             lines.0.push_str("\r\n");
         }

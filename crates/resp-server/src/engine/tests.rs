@@ -99,7 +99,7 @@ fn two_runs_have_different_ids_of_forty_digits() {
 #[test]
 fn every_line_of_info_is_a_title_or_a_field() {
     let engine = engine(&[]);
-    let text = info::info(&engine, [&b"everything"[..]].into_iter());
+    let text = info::info(&engine, info::Asked::named(b"everything"));
     for line in text.split_terminator("\r\n") {
         assert!(line.is_empty() || line.starts_with("# ") || line.contains(':'), "{line}");
     }
@@ -107,6 +107,6 @@ fn every_line_of_info_is_a_title_or_a_field() {
         assert_eq!(section.title.to_ascii_lowercase(), section.name);
         assert!(text.contains(&format!("# {}\r\n", section.title)));
     }
-    assert!(!info::info(&engine, std::iter::empty()).contains("# Commandstats"));
-    assert_eq!(info::info(&engine, [&b"nosuch"[..]].into_iter()), "");
+    assert!(!info::info(&engine, info::Asked::default()).contains("# Commandstats"));
+    assert_eq!(info::info(&engine, info::Asked::named(b"nosuch")), "");
 }

@@ -325,10 +325,13 @@ impl Sorting {
                 Stage::Collect(walk) => {
                     let found = db.find(args.at(1));
                     let (len, bytes) = (self.vector.len(), self.vector.bytes());
-                    let elements = left / (ELEMENT_BYTES + VISIT_BYTES);
+                    // Members of a sorted set are looked up, each by itself.
+                    let is_ranked = found.value_type() == Some(ValueType::SortedSet);
+                    let visit_bytes = if is_ranked { LOOK_UP_BYTES } else { VISIT_BYTES };
+                    let elements = left / (ELEMENT_BYTES + visit_bytes);
                     let more = source::collect(db, &found, walk, &mut self.vector, elements);
                     left = left.saturating_sub(self.vector.bytes() - bytes);
-                    left = left.saturating_sub((self.vector.len() - len) * VISIT_BYTES);
+                    left = left.saturating_sub((self.vector.len() - len) * visit_bytes);
                     if !more {
                         self.stage = if self.plan.unsorted { Stage::Begin } else { Stage::Weigh(0) };
                     }

@@ -2,6 +2,7 @@
 
 use super::edit::{FieldWork, Fields, HashEdit, each_field, new_value, reply_value};
 use super::expiry::{NO_NUMBER, expire_field, field_expiry, named_fields};
+use super::walk::SEGMENT;
 use crate::commands::arguments::{Since, Unit};
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Millis};
@@ -13,9 +14,6 @@ use crate::types::hash::Expiry;
 pub(crate) const COMMANDS: &[&CommandSpec] = &[&HGETDEL, &HGETEX, &HSETEX];
 
 const KEY_UPDATED: &[KeySpec] = &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Update])];
-
-/// Bytes of a gathered reply that become a segment.
-const SEGMENT: usize = 64 * 1024;
 
 /// The values of fields as they were before the command changed something, to be replied with at the end.
 #[derive(Debug)]
@@ -50,11 +48,6 @@ impl Values {
     }
 }
 
-fn reply_nulls(fields: Fields, reply: &mut Reply) {
-    reply.array(fields.len());
-    (0..fields.len()).for_each(|_| reply.null());
-}
-
 const HGETDEL: CommandSpec = CommandSpec {
     name: "hgetdel",
     arity: Arity::AtLeast(5),
@@ -74,10 +67,6 @@ const HGETDEL: CommandSpec = CommandSpec {
 fn hgetdel(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let edit = HashEdit::begin(db, args.at(1))?;
     let fields = named_fields(args, 2, NO_NUMBER)?;
-    if !edit.exists() {
-        reply_nulls(fields, reply);
-        return Ok(Flow::Done);
-    }
     let work = GetAndRemove { values: Values::of(reply), removed: false };
     each_field(db, args, edit, fields, work, reply)
 }
@@ -158,11 +147,7 @@ fn hgetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         fields_at = 3;
     }
     let fields = named_fields(args, fields_at, NO_NUMBER)?;
-    if !edit.exists() {
-        reply_nulls(fields, reply);
-        return Ok(Flow::Done);
-    }
-    if change.is_some() {
+    if change.is_some() && edit.exists() {
         edit.become_timed(db);
     }
     let work = GetAndExpire { change, values: Values::of(reply), updated: false, removed: false };

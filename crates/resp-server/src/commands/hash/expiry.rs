@@ -4,7 +4,7 @@
 //! end: `FIELDS numfields field ...`.
 
 use super::edit::{FieldWork, Fields, HashEdit, each_field, reader};
-use super::walk::{FIELD_COST, Walk, go_on_later};
+use super::walk::{FIELD_COST, SEGMENT, Walk, go_on_later};
 use crate::commands::arguments::{Since, Unit, integer, invalid_expire_time};
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Millis, ValueType};
@@ -155,20 +155,12 @@ fn set_expiries(
     let condition = condition.into_iter().find_map(|(word, condition)| args.is(3, word).then_some(condition));
     let fields_at = if condition.is_some() { 4 } else { 3 };
     let fields = named_fields(args, fields_at, "ERR Parameter `numFields` should be greater than 0")?;
-    if !edit.exists() {
-        reply_to_all(fields, NO_FIELD, reply);
-        return Ok(Flow::Done);
+    if edit.exists() {
+        edit.become_timed(db);
     }
-    edit.become_timed(db);
     let condition = condition.unwrap_or(Condition::Any);
     let work = SetExpiries { at, condition, answers: Answers::default(), room: Rewriting::of(&edit, fields) };
     each_field(db, args, edit, fields, work, reply)
-}
-
-/// The same answer for each field.
-fn reply_to_all(fields: Fields, answer: i64, reply: &mut Reply) {
-    reply.array(fields.len());
-    (0..fields.len()).for_each(|_| reply.integer(answer));
 }
 
 /// Under which condition an expiry is set.
@@ -200,21 +192,23 @@ impl Condition {
 /// An integer for each field, to be replied with at the end.
 #[derive(Debug, Default)]
 struct Answers {
-    each: Vec<i8>,
+    each: Reply,
+    len: usize,
+    /// The greatest: it tells the most of what was done.
+    greatest: Option<i64>,
 }
 
 impl Answers {
     fn push(&mut self, answer: i64) {
-        self.each.push(i8::try_from(answer).expect("answers are small numbers"));
+        self.each.integer(answer);
+        self.each.seal(SEGMENT);
+        self.len += 1;
+        self.greatest = self.greatest.max(Some(answer));
     }
 
-    fn has(&self, answer: i64) -> bool {
-        self.each.iter().any(|&each| i64::from(each) == answer)
-    }
-
-    fn reply(&self, reply: &mut Reply) {
-        reply.array(self.each.len());
-        self.each.iter().for_each(|&answer| reply.integer(i64::from(answer)));
+    fn reply(self, reply: &mut Reply) {
+        reply.array(self.len);
+        reply.append(self.each);
     }
 }
 
@@ -312,10 +306,10 @@ impl FieldWork for SetExpiries {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         let is_gone = edit.end(db)?;
-        if self.answers.has(Self::REMOVED) {
-            db.changed(key, Event::HDel);
-        } else if self.answers.has(Self::SET) {
-            db.changed(key, Event::HExpire);
+        match self.answers.greatest {
+            Some(Self::REMOVED) => db.changed(key, Event::HDel),
+            Some(Self::SET) => db.changed(key, Event::HExpire),
+            _ => {}
         }
         if is_gone {
             db.also(key, Event::Del);
@@ -506,10 +500,6 @@ const HPERSIST: CommandSpec = CommandSpec {
 fn hpersist(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let edit = HashEdit::begin(db, args.at(1))?;
     let fields = named_fields(args, 2, NO_NUMBER)?;
-    if !edit.exists() {
-        reply_to_all(fields, NO_FIELD, reply);
-        return Ok(Flow::Done);
-    }
     let work = Persist { answers: Answers::default(), room: Rewriting::of(&edit, fields) };
     each_field(db, args, edit, fields, work, reply)
 }
@@ -556,7 +546,7 @@ impl FieldWork for Persist {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         edit.end(db)?;
-        if self.answers.has(Self::DONE) {
+        if self.answers.greatest == Some(Self::DONE) {
             db.changed(key, Event::HPersist);
         }
         self.answers.reply(reply);

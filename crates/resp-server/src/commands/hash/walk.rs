@@ -27,7 +27,7 @@ pub(super) const FIELD_COST: usize = 384;
 /// What a bite of the index costs, in the bytes of a slice.
 const BITE_COST: usize = 32;
 /// Bytes of a gathered reply that become a segment.
-const SEGMENT: usize = 64 * 1024;
+pub(super) const SEGMENT: usize = 64 * 1024;
 
 /// A walk over a hash, or over the arguments of a request for its fields, that is replied with as it goes.
 pub(super) trait Walk: std::fmt::Debug + Sized + 'static {

@@ -6,11 +6,14 @@ use bytes::Bytes;
 
 use super::syntax::{self, Argument, Kind};
 use crate::commands::bitmap::bitfield::only_gets;
+use crate::commands::generic::many;
 use crate::commands::spec::{AclCategory, KeyFlag};
 use crate::commands::{
     Arity::{AtLeast, Exactly},
     CommandSpec, Context, Doc, Flag, Flow, Group, KeySpec, Large, Outcome, Run, all, find, reply_help,
 };
+use crate::engine::tasks::{BYTES_PER_SLICE, Holding};
+use crate::engine::{Progress, Slice, Sliced};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::glob::{self, Case};
 use Flag::{Loading, Sentinel, Stale};
@@ -95,13 +98,70 @@ fn command_info(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -
         return command(context, args, reply);
     }
     reply.array(args.len() - 2);
-    for name in args.from(2) {
-        match find(name) {
-            Some((container, spec)) => reply_info(container, spec, reply),
-            None => reply.null(),
+    tell_named(Told::Info, args, reply)
+}
+
+/// Names that a slice looks up: about 1 us each.
+const NAMES_PER_SLICE: usize = 64;
+
+/// What is told of the commands that a request names.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Info,
+    /// Those that there are: so many so far. They are counted before the first is told.
+    Count(usize),
+    Docs,
+}
+
+/// The commands that a request names being told of.
+#[derive(Debug)]
+struct Naming {
+    told: Told,
+    /// The name to go on with.
+    next: usize,
+}
+
+/// Tells of the commands that are named from argument 2 on: at once, or in slices if they are many.
+fn tell_named(told: Told, args: &Args<'_>, reply: &mut Reply) -> Outcome {
+    let mut naming = Naming { told, next: 2 };
+    Ok(if naming.go_on(args, reply) { Flow::Done } else { Flow::Sliced(Box::new(naming)) })
+}
+
+impl Naming {
+    /// Goes on for a slice; whether that was all.
+    fn go_on(&mut self, args: &Args<'_>, reply: &mut Reply) -> bool {
+        let reply_max = reply.len() + BYTES_PER_SLICE;
+        for _ in 0..NAMES_PER_SLICE {
+            if let Told::Count(found) = self.told
+                && self.next == args.len()
+            {
+                reply.map(found);
+                *self = Naming { told: Told::Docs, next: 2 };
+            }
+            let Some(name) = args.get(self.next).filter(|_| reply.len() < reply_max) else { break };
+            self.next += 1;
+            match (&mut self.told, find(name)) {
+                (Told::Info, Some((container, spec))) => reply_info(container, spec, reply),
+                (Told::Info, None) => reply.null(),
+                (Told::Count(found), Some(_)) => *found += 1,
+                (Told::Docs, Some((container, spec))) => reply_docs(container, spec, reply),
+                (Told::Count(_) | Told::Docs, None) => {}
+            }
         }
+        reply.seal(BYTES_PER_SLICE);
+        self.next == args.len() && !matches!(self.told, Told::Count(_))
     }
-    Ok(Flow::Done)
+}
+
+impl Sliced for Naming {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let is_done = self.go_on(slice.args, slice.reply);
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
 }
 
 /// The ten facts of COMMAND INFO.
@@ -253,12 +313,7 @@ fn command_docs(_: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outc
         reply.raw_by_reference(all_docs(reply.protocol));
         return Ok(Flow::Done);
     }
-    let asked: Vec<_> = args.from(2).filter_map(find).collect();
-    reply.map(asked.len());
-    for (container, spec) in asked {
-        reply_docs(container, spec, reply);
-    }
-    Ok(Flow::Done)
+    tell_named(Told::Count(0), args, reply)
 }
 
 /// The reply about all commands: it takes 300 us to write and never changes, so it is written once.
@@ -434,13 +489,7 @@ const COMMAND_GETKEYS: CommandSpec = CommandSpec {
 };
 
 fn command_getkeys(_: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let request = args.tail(2);
-    let keys = keys_of(&request)?;
-    reply.array(keys.len());
-    for (at, _) in keys {
-        reply.bulk(request.at(at));
-    }
-    Ok(Flow::Done)
+    tell_keys(args, false, reply)
 }
 
 const COMMAND_GETKEYSANDFLAGS: CommandSpec = CommandSpec {
@@ -461,19 +510,78 @@ const COMMAND_GETKEYSANDFLAGS: CommandSpec = CommandSpec {
 };
 
 fn command_getkeysandflags(_: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let request = args.tail(2);
-    let keys = keys_of(&request)?;
-    reply.array(keys.len());
-    for (at, flags) in keys {
-        reply.array(2);
-        reply.bulk(request.at(at));
-        reply_names(flags.iter().map(|flag| flag.name()), "", reply);
-    }
-    Ok(Flow::Done)
+    tell_keys(args, true, reply)
 }
 
-/// The positions of the keys in a request, and what is done with each.
-fn keys_of(request: &Args<'_>) -> Result<Vec<(usize, &'static [KeyFlag])>, CommandError> {
+/// The keys of a request being told.
+#[derive(Debug)]
+struct TellingKeys {
+    /// What is still to be told of the keys of each specification, and what the request does with them.
+    keys: Vec<(many::Keys, &'static [KeyFlag])>,
+    with_flags: bool,
+}
+
+/// Tells the keys of the request from argument 2 on: at once, or in slices if they are many.
+fn tell_keys(args: &Args<'_>, with_flags: bool, reply: &mut Reply) -> Outcome {
+    let request = args.tail(2);
+    let spec = named_spec(&request)?;
+    let (mut keys, mut count) = (Vec::new(), 0);
+    for key_spec in spec.keys {
+        let positions = key_spec.positions(&request);
+        let invalid = CommandError::text_static("ERR Invalid arguments specified for command");
+        let mut positions = positions.ok_or(invalid)?;
+        let (len, step) = (positions.len(), key_spec.step.max(1) as usize);
+        let first = positions.next().unwrap_or(0);
+        keys.push((many::Keys { first, end: first + len * step, step }, flags_in(spec, key_spec, &request)));
+        count += len;
+    }
+    reply.array(count);
+    let mut telling = TellingKeys { keys, with_flags };
+    Ok(if telling.go_on(&request, reply) { Flow::Done } else { Flow::Sliced(Box::new(telling)) })
+}
+
+impl TellingKeys {
+    /// Keys that a slice tells, 50 ns each and more with their flags.
+    const PER_SLICE: usize = 512;
+
+    /// Goes on for a slice; whether that was all.
+    fn go_on(&mut self, request: &Args<'_>, reply: &mut Reply) -> bool {
+        let reply_max = reply.len() + BYTES_PER_SLICE;
+        let mut left = TellingKeys::PER_SLICE;
+        for (keys, flags) in &mut self.keys {
+            while keys.first < keys.end {
+                if left == 0 || reply.len() >= reply_max {
+                    reply.seal(BYTES_PER_SLICE);
+                    return false;
+                }
+                if self.with_flags {
+                    reply.array(2);
+                }
+                reply.bulk(request.at(keys.first));
+                if self.with_flags {
+                    reply_names(flags.iter().map(|flag| flag.name()), "", reply);
+                }
+                keys.first += keys.step;
+                left -= 1;
+            }
+        }
+        true
+    }
+}
+
+impl Sliced for TellingKeys {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let is_done = self.go_on(&slice.args.tail(2), slice.reply);
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
+}
+
+/// The row of the command that a request names, if it has keys and admits so many arguments.
+fn named_spec(request: &Args<'_>) -> Result<&'static CommandSpec, CommandError> {
     let invalid = |text| Err(CommandError::text_static(text));
     let command = all().find(|spec| request.is(0, spec.name));
     let spec = match command {
@@ -491,15 +599,7 @@ fn keys_of(request: &Args<'_>) -> Result<Vec<(usize, &'static [KeyFlag])>, Comma
     if !spec.arity.admits(request.len()) {
         return invalid("ERR Invalid number of arguments specified for command");
     }
-    let mut keys = Vec::new();
-    for key_spec in spec.keys {
-        let flags = flags_in(spec, key_spec, request);
-        let Some(positions) = key_spec.positions(request) else {
-            return invalid("ERR Invalid arguments specified for command");
-        };
-        keys.extend(positions.map(|at| (at, flags)));
-    }
-    Ok(keys)
+    Ok(spec)
 }
 
 /// What a request does with the keys of a specification: where that depends on the arguments (`variable_flags`), what these

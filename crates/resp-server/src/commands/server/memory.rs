@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::commands::{Arity::Exactly, CommandSpec, Context, Doc, Flow, Group, Large, Outcome, Run};
 use crate::engine::Engine;
-use crate::engine::info::info;
+use crate::engine::info::{Asked, info};
 use crate::proto::{Args, Reply};
 use crate::text::integer::humanize;
 
@@ -204,7 +204,7 @@ pub(super) const MEMORY_MALLOC_STATS: CommandSpec = CommandSpec {
 };
 
 fn memory_malloc_stats(context: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let text = info(context.engine, std::iter::once(&b"chunkbuf"[..]));
+    let text = info(context.engine, Asked::named(b"chunkbuf"));
     reply.verbatim("txt", text.as_bytes());
     Ok(Flow::Done)
 }

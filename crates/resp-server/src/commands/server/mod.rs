@@ -15,10 +15,10 @@ use super::{
     CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run, reply_help,
 };
 use crate::engine::config_file::rewritten;
-use crate::engine::info::info;
-use crate::engine::settings::{SETTINGS, SetError, Setting, set_all};
+use crate::engine::info::{Asked, info};
+use crate::engine::settings::{SETTINGS, SetError, Settings, set_all};
 use crate::engine::tasks::Holding;
-use crate::engine::{EditUnderWay, Progress, Slice, Sliced};
+use crate::engine::{EditUnderWay, Engine, Progress, Slice, Sliced};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
@@ -59,23 +59,62 @@ const CONFIG_GET: CommandSpec = CommandSpec {
     },
 };
 
-/// A name without a wildcard is told back as it was written, as Redis does: clients look their own spelling up in the reply.
 fn config_get(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let mut asked: Vec<(&[u8], &Setting)> = Vec::new();
-    for pattern in args.from(2) {
-        let is_name = !pattern.iter().any(|byte| b"[*?".contains(byte));
-        for setting in SETTINGS.iter().filter(|setting| setting.matches(pattern)) {
-            if !asked.iter().any(|(_, other)| std::ptr::eq(*other, setting)) {
-                asked.push((if is_name { pattern } else { setting.name.as_bytes() }, setting));
+    let mut asking = AskingSettings { next: 2, asked: Vec::new() };
+    let is_done = asking.go_on(context.engine.settings(), args, reply);
+    Ok(if is_done { Flow::Done } else { Flow::Sliced(Box::new(asking)) })
+}
+
+/// Settings being looked for, by one pattern after another.
+#[derive(Debug)]
+struct AskingSettings {
+    /// The pattern to go on with.
+    next: usize,
+    /// Rows of those that are asked for, and the argument that named one.
+    asked: Vec<(usize, Option<usize>)>,
+}
+
+impl AskingSettings {
+    /// Patterns that a slice compares with all names, about 1 us each.
+    const PER_SLICE: usize = 64;
+
+    /// Goes on for a slice; whether that was all, and the reply is written.
+    ///
+    /// A name without a wildcard is told back as it was written, as Redis does: clients look their own spelling up in the reply.
+    fn go_on(&mut self, settings: &Settings, args: &Args<'_>, reply: &mut Reply) -> bool {
+        let end = args.len().min(self.next + AskingSettings::PER_SLICE);
+        for at in self.next..end {
+            let pattern = args.at(at);
+            let name = Some(at).filter(|_| !pattern.iter().any(|byte| b"[*?".contains(byte)));
+            for row in (0..SETTINGS.len()).filter(|&row| SETTINGS[row].matches(pattern)) {
+                if !self.asked.iter().any(|&(other, _)| other == row) {
+                    self.asked.push((row, name));
+                }
             }
         }
+        self.next = end;
+        if end < args.len() {
+            return false;
+        }
+        reply.map(self.asked.len());
+        for &(row, name) in &self.asked {
+            let setting = &SETTINGS[row];
+            reply.bulk(name.map_or(setting.name.as_bytes(), |at| args.at(at)));
+            reply.bulk(&setting.print(settings));
+        }
+        true
     }
-    reply.map(asked.len());
-    for (name, setting) in asked {
-        reply.bulk(name);
-        reply.bulk(&setting.print(context.engine.settings()));
+}
+
+impl Sliced for AskingSettings {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
     }
-    Ok(Flow::Done)
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let is_done = self.go_on(slice.engine.settings(), slice.args, slice.reply);
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
 }
 
 const CONFIG_SET: CommandSpec = CommandSpec {
@@ -234,9 +273,45 @@ const INFO: CommandSpec = CommandSpec {
 };
 
 fn info_command(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let text = info(context.engine, args.from(1));
-    reply.verbatim("txt", text.as_bytes());
-    Ok(Flow::Done)
+    let mut asking = AskingSections { next: 1, asked: Asked::default() };
+    let is_done = asking.go_on(context.engine, args, reply);
+    Ok(if is_done { Flow::Done } else { Flow::Sliced(Box::new(asking)) })
+}
+
+/// The sections of INFO that a request names being gathered.
+#[derive(Debug)]
+struct AskingSections {
+    /// The name to go on with.
+    next: usize,
+    asked: Asked,
+}
+
+impl AskingSections {
+    /// Names that a slice reads, some 50 ns each.
+    const PER_SLICE: usize = 1024;
+
+    /// Goes on for a slice; whether that was all, and the reply is written.
+    fn go_on(&mut self, engine: &Engine, args: &Args<'_>, reply: &mut Reply) -> bool {
+        let end = args.len().min(self.next + AskingSections::PER_SLICE);
+        (self.next..end).for_each(|at| self.asked.add(args.at(at)));
+        self.next = end;
+        if end < args.len() {
+            return false;
+        }
+        reply.verbatim("txt", info(engine, self.asked).as_bytes());
+        true
+    }
+}
+
+impl Sliced for AskingSections {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        let is_done = self.go_on(slice.engine, slice.args, slice.reply);
+        Ok(if is_done { Progress::Done } else { Progress::More })
+    }
 }
 
 const MONITOR: CommandSpec = CommandSpec {

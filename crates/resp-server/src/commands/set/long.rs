@@ -614,7 +614,7 @@ impl Step for Popping {
                     |member| {
                         let member = member.as_slice(&mut scratch);
                         self.found.bulk(member);
-                        budget.spend(member.len());
+                        budget.spend_change(Budget::CHOICE + member.len());
                     },
                 );
                 self.popped += 1;

@@ -415,19 +415,37 @@ pub(super) fn tell(
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
-    /// Where each member ends, and its score.
-    members: Vec<(usize, f64)>,
+    /// Where each member is, and its score.
+    members: Vec<(Range<usize>, f64)>,
 }
 
 impl Batch {
     pub(super) fn push(&mut self, member: &[u8], score: f64) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(member);
-        self.members.push((self.bytes.len(), score));
+        self.members.push((start..self.bytes.len(), score));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> {
-        let mut start = 0;
-        self.members.iter().map(move |&(end, score)| (&self.bytes[std::mem::replace(&mut start, end)..end], score))
+        self.members.iter().map(|(member, score)| (&self.bytes[member.clone()], *score))
+    }
+
+    /// Gives each member the score that `visit` says, or drops it.
+    pub(super) fn retain(&mut self, mut visit: impl FnMut(&[u8], f64) -> Option<f64>) {
+        let Batch { bytes, members } = self;
+        members.retain_mut(|(member, score)| {
+            let new = visit(&bytes[member.clone()], *score);
+            *score = new.unwrap_or(*score);
+            new.is_some()
+        });
     }
 }
 

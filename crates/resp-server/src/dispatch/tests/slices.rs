@@ -14,6 +14,8 @@ use crate::proto::{Batch, Reply, Span};
 
 use super::{OK, OOM, at_second, peer};
 
+/// Requests of many arguments.
+mod arguments;
 /// Clients that are killed, paused or muted.
 mod control;
 /// Long commands on hashes.

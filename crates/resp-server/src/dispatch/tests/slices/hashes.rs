@@ -70,6 +70,12 @@ fn requests_of_many_fields_answer_in_slices_as_at_once() {
             many("HGETALL h", 0..0, false),
             many("HDEL h", 0..FIELDS, false),
             many("EXISTS h copy", 0..0, false),
+            // Of a hash that is not there.
+            many(&format!("HPEXPIRE h 100000 FIELDS {FIELDS}"), 0..FIELDS, false),
+            many(&format!("HPERSIST h FIELDS {FIELDS}"), 0..FIELDS, false),
+            many(&format!("HGETDEL h FIELDS {FIELDS}"), 0..FIELDS, false),
+            many(&format!("HGETEX h EX 1 FIELDS {FIELDS}"), 0..FIELDS, false),
+            many("EXISTS h", 0..0, false),
         ];
         let mut in_slices = 0;
         for request in requests {

@@ -63,8 +63,8 @@ impl Random {
             14 => format!("ZMPOP 2 {key} {other} MAX COUNT {}", 1 + self.below(300)),
             15 => format!("ZUNIONSTORE {} 2 {key} {other} WEIGHTS 2 1", self.key()),
             16 => format!("ZUNION 2 {key} {other} AGGREGATE MIN WITHSCORES"),
-            17 => format!("ZINTER 2 {key} {other} WITHSCORES"),
-            18 => format!("ZDIFF 2 {key} {other} WITHSCORES"),
+            17 => format!("ZINTER 3 {key} {other} {} WEIGHTS -1 2 3 WITHSCORES", self.key()),
+            18 => format!("ZDIFF 3 {key} {other} {} WITHSCORES", self.key()),
             19 => format!("ZINTERCARD 2 {key} {other} LIMIT {}", self.below(200)),
             20 => format!("ZRANK {key} {}", self.member()),
             _ => format!("ZCOUNT {key} {} {}", self.score(), self.score()),
@@ -153,4 +153,61 @@ fn who_goes_in_the_middle_leaves_nothing_but_what_was_to_be_written() {
     assert_eq!(clients.ask(client, &words("DEL z to")), ok(":2\r\n"));
     clients.run_jobs();
     assert_eq!(clients.engine.keyspace.store.live_bytes(), 0);
+}
+
+#[test]
+fn very_many_sorted_sets_are_combined_in_slices_and_held_as_they_are_come_to() {
+    let combined = |head: &str, tail: &str| -> Vec<String> {
+        let keys = of_keys(&format!("{head} {MANY}"), 0..MANY).join(" ");
+        words(format!("{keys}{tail}").as_str()).into_iter().map(String::from).collect()
+    };
+    for slice_bytes in [3000, 65_536] {
+        let mut clients = clients(slice_bytes);
+        let (client, other) = (clients.connect(), clients.connect());
+        for number in 0..MANY {
+            let added = clients.ask(client, &words(&format!("ZADD key:{number} 1 a -1 b 0 m{number}")));
+            assert_eq!(added, ok(":3\r\n"));
+        }
+        let weights = format!(" WEIGHTS{} AGGREGATE SUM", " 2".repeat(MANY));
+        let wrong_weight = format!(" WEIGHTS{} x", " 2".repeat(MANY - 1));
+        for (head, tail, reply) in [
+            ("ZUNIONSTORE union", &*weights, ":2002\r\n"),
+            ("ZUNIONSTORE union", &wrong_weight, "-ERR weight value is not a float\r\n"),
+            ("ZUNION", " AGGREGATE", "-ERR syntax error\r\n"),
+            ("ZINTER", " WITHSCORES", "*4\r\n$1\r\nb\r\n$5\r\n-2000\r\n$1\r\na\r\n$4\r\n2000\r\n"),
+            ("ZINTER", " AGGREGATE MAX WITHSCORES", "*4\r\n$1\r\nb\r\n$2\r\n-1\r\n$1\r\na\r\n$1\r\n1\r\n"),
+            ("ZINTERCARD", "", ":2\r\n"),
+            ("ZINTERCARD", " LIMIT 1", ":1\r\n"),
+            ("ZINTERSTORE inter", "", ":2\r\n"),
+            ("ZDIFF", "", "*1\r\n$2\r\nm0\r\n"),
+            ("ZDIFFSTORE diff", "", ":1\r\n"),
+        ] {
+            assert_eq!(clients.ask(client, &combined(head, tail)), SLICE, "{head}");
+            assert_eq!(clients.ask(other, &words("ZADD key:1999 0 m1999")), ok(":0\r\n"), "it is not come to yet");
+            assert_eq!(clients.ask(other, &words("ZADD key:0 0 m0")), WAIT, "{head}");
+            assert_eq!(clients.finish(client), reply, "{head}{tail:.20}");
+            assert_eq!(clients.turn(other), ok(":0\r\n"));
+            assert!(clients.engine.holds.is_idle());
+        }
+        assert_eq!(
+            clients.ask(client, &words("ZMSCORE union a b m7")),
+            ok("*3\r\n$4\r\n4000\r\n$5\r\n-4000\r\n$1\r\n0\r\n")
+        );
+        // As part of a transaction, and after the client has gone.
+        assert_eq!(clients.ask(client, &words("MULTI")), ok(OK));
+        assert_eq!(clients.ask(client, &combined("ZDIFFSTORE union", "")), ok("+QUEUED\r\n"));
+        assert_eq!(clients.ask(client, &words("EXEC")), SLICE);
+        assert_eq!(clients.finish(client), "*1\r\n:1\r\n");
+        assert_eq!(clients.ask(client, &combined("ZUNIONSTORE union", "")), SLICE);
+        clients.leave(client);
+        clients.run_jobs();
+        assert_eq!(clients.ask(other, &words("ZCARD union")), ok(":2002\r\n"));
+        // One that is no sorted set.
+        assert_eq!(clients.ask(other, &words("SET key:1999 x")), ok(OK));
+        assert_eq!(clients.ask(other, &combined("ZUNION", " WEIGHTS")), SLICE);
+        assert!(clients.finish(other).starts_with("-WRONGTYPE"));
+        assert_eq!(clients.ask(other, &words("FLUSHALL")), ok(OK));
+        clients.run_jobs();
+        assert_eq!(clients.engine.keyspace.store.live_bytes(), 0);
+    }
 }
