@@ -158,6 +158,8 @@ pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
         "sunionstore",
         "sdiff",
         "sdiffstore",
+        "lmpop",
+        "zmpop",
     ];
     NAMES.contains(&spec.name)
 }
