@@ -165,6 +165,8 @@ pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
         "zunionstore",
         "zdiff",
         "zdiffstore",
+        "lmpop",
+        "zmpop",
     ];
     NAMES.contains(&spec.name)
 }

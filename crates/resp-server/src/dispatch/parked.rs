@@ -16,6 +16,8 @@ use crate::proto::Reply;
 const STEP: usize = 128;
 /// What running a request again costs.
 const RUN: usize = 4;
+/// Keys of such a request that cost 1 in that measure.
+const KEYS: usize = 4;
 
 /// Tells what has happened to keys, and runs parked requests again that may find something now, first come first served at each key:
 /// as many as a step may. What is left is held for those who wait for it; whether something is.
@@ -65,18 +67,19 @@ fn serve_key(engine: &mut Engine, key: KeyPlace, mut ticket: u64, left: &mut usi
         }
         *left -= 1;
         ticket = candidate.ticket + 1;
+        let Some(value_type) = candidate.value_type else { continue };
         let here = *known.get_or_insert_with(|| {
             let args = engine.parked.request(candidate.client).args();
             engine.keyspace.db(key.0 as usize).find(args.at(candidate.argument)).value_type()
         });
         let Some(here) = here else { break };
-        if here != candidate.value_type {
+        if here != value_type {
             continue;
         }
         if needs_what_is_held(engine, candidate.client) {
             return End::Held;
         }
-        *left = left.saturating_sub(RUN);
+        *left = left.saturating_sub(RUN + engine.parked.request(candidate.client).args().len() / KEYS);
         run_again(engine, candidate.client);
         known = None;
     }
@@ -93,7 +96,7 @@ fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
 
 /// Runs a parked request; its answer goes to the client's outbox, and the beginning of a long one to where its connection finds it.
 fn run_again(engine: &mut Engine, client: ClientId) {
-    let parked = engine.unpark(client).expect("who stands in a queue is parked");
+    let parked = engine.take_up(client).expect("a candidate is parked");
     let earlier = engine.outbox.take(client);
     let mut answer = Reply::new();
     answer.protocol = engine.client(client).protocol;
@@ -107,9 +110,15 @@ fn run_again(engine: &mut Engine, client: ClientId) {
     }
     match next {
         Next::Park(_) => engine.park_again(client, parked),
-        Next::Done | Next::Close => engine.note_answered(client),
+        Next::Done | Next::Close => {
+            engine.give_up_places(parked);
+            engine.note_answered(client);
+        }
         // Its connection goes on with it; nothing may come between.
-        Next::Pause(_) => return engine.begin_answer(client, all),
+        Next::Pause(_) => {
+            engine.give_up_places(parked);
+            return engine.begin_answer(client, all);
+        }
     }
     if all.is_empty() {
         engine.outbox.wake(client);

@@ -37,6 +37,7 @@ pub const JOBS: &[Job] = &[
         step: |engine, idle| engine.keyspace.store.compact(Budget::STEP, idle),
     },
     Job { name: "timeouts", in_debt: |engine| engine.timeouts_in_debt(), step: |engine, _| engine.step_timeouts() },
+    Job { name: "places", in_debt: |engine| engine.parked.has_given_up(), step: |engine, _| engine.step_places() },
     Job { name: "pause", in_debt: |engine| engine.pause_in_debt(), step: |engine, _| engine.step_pause() },
     Job { name: "crowd", in_debt: |engine| engine.crowd_in_debt(), step: |engine, _| engine.step_crowd() },
     // The event loop ends their connections after each round, some at a time.

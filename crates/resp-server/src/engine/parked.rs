@@ -13,7 +13,9 @@
 //! client goes, and goes on with the requests behind it once the answer is in the [outbox](super::outbox).
 //!
 //! 1. At each key the clients stand in a queue by ticket, a number in order of arrival. Who is run again in vain keeps its ticket.
-//! 2. A key is in `Awaited` as often as somebody stands in its queue.
+//!    A place in a queue counts only while its client is parked with that ticket: who waited for many keys leaves their queues in
+//!    steps, by a row of JOBS.
+//! 2. A key is in `Awaited` as often as somebody has a place in its queue.
 //! 3. A key that a long command holds is not ready before it is released. Nobody is passed: where the first of a queue needs
 //!    another key that is held, those behind it wait as well.
 //! 4. A parked client has no task, waits for no hold, and is not answered; after its answer it is none of the three until its
@@ -23,7 +25,8 @@
 //!
 //! Cost: O(keys log n) to park and to go; nothing while nobody is parked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
 use super::holds::{Serving, Want};
@@ -76,8 +79,8 @@ pub(crate) struct Candidate {
     pub(crate) ticket: u64,
     /// Who it is.
     pub(crate) client: ClientId,
-    /// What the key must hold.
-    pub(crate) value_type: ValueType,
+    /// What the key must hold; `None`: it does not wait any more.
+    pub(crate) value_type: Option<ValueType>,
     /// The argument of its request that names the key.
     pub(crate) argument: usize,
 }
@@ -86,7 +89,11 @@ pub(crate) struct Candidate {
 #[derive(Debug, Default)]
 pub struct Parked {
     clients: HashMap<ClientId, ParkedRequest>,
-    queues: HashMap<KeyPlace, BTreeMap<u64, (ClientId, usize)>>,
+    /// For each key, and each ticket there, who stands there and the argument that names the key. A tree, as a hash table of a million
+    /// keys grows in one step of milliseconds.
+    queues: BTreeMap<(KeyPlace, u64), (ClientId, usize)>,
+    /// Tickets that wait no longer, and the places that they still have.
+    given_up: VecDeque<(u64, Vec<(KeyPlace, usize)>)>,
     deadlines: BTreeSet<(u64, ClientId)>,
     /// Clients whose connection has not taken note of their answer yet.
     answered: HashSet<ClientId>,
@@ -126,14 +133,24 @@ impl Parked {
 
     /// Who stands in the queue of a key, first with a ticket from `ticket` on.
     pub(crate) fn candidate(&self, key: KeyPlace, ticket: u64) -> Option<Candidate> {
-        let (&ticket, &(client, argument)) = self.queues.get(&key)?.range(ticket..).next()?;
-        Some(Candidate { ticket, client, value_type: self.clients[&client].value_type, argument })
+        let (&(_, ticket), &(client, argument)) = self.queues.range((key, ticket)..=(key, u64::MAX)).next()?;
+        let parked = self.clients.get(&client).filter(|parked| parked.ticket == ticket);
+        Some(Candidate { ticket, client, value_type: parked.map(|parked| parked.value_type), argument })
+    }
+
+    /// Whether some have places in queues who wait no longer.
+    pub(crate) fn has_given_up(&self) -> bool {
+        !self.given_up.is_empty()
     }
 }
 
 /// What waiting for a key takes: its place here, in its queue, and among those that are awaited, where it may be alone.
-const KEY_BYTES: usize = 512;
-/// Clients whose time is up and that a step of the job answers, some 0.5 us each.
+const KEY_BYTES: usize = 192;
+/// Places in queues that are given up at once, some 0.5 us each; more are, in steps.
+const LEAVE_AT_ONCE: usize = 32;
+/// Places that a step of the job gives up.
+const LEAVE_PER_STEP: usize = 128;
+/// Clients whose time is up and that a step of the job answers, some 0.5 us for each key that they wait for.
 const TIMEOUTS_PER_STEP: usize = 128;
 
 /// The answer to a request of a command whose time is up.
@@ -155,14 +172,15 @@ impl Engine {
     pub(crate) fn park(&mut self, client: ClientId, command: (u32, &'static str), args: &Args<'_>, wait: &Wait) {
         let db = self.client(client).db;
         let mut keys: Vec<(KeyPlace, usize)> = Vec::with_capacity(wait.keys.len());
-        let mut seen = HashSet::new();
+        self.parked.last_ticket += 1;
         for argument in wait.keys.clone() {
             let key = (db as u32, self.keyspace.store.key(args.at(argument)).hash());
-            if seen.insert(key) {
+            if let Entry::Vacant(place) = self.parked.queues.entry((key, self.parked.last_ticket)) {
+                place.insert((client, argument));
+                self.keyspace.awaited.enter(key);
                 keys.push((key, argument));
             }
         }
-        self.parked.last_ticket += 1;
         let parked = ParkedRequest {
             request: OwnedRequest::copy_of(args),
             db,
@@ -175,12 +193,8 @@ impl Engine {
         self.park_again(client, parked);
     }
 
-    /// Parks a request that was [taken out](Engine::unpark), where it stood before.
+    /// Parks a request that has its places in the queues, for the first time or after it was [taken up](Engine::take_up).
     pub(crate) fn park_again(&mut self, client: ClientId, parked: ParkedRequest) {
-        for &(key, argument) in &parked.keys {
-            self.parked.queues.entry(key).or_default().insert(parked.ticket, (client, argument));
-            self.keyspace.awaited.enter(key);
-        }
         if let Some(deadline_us) = parked.deadline_us {
             self.parked.deadlines.insert((deadline_us, client));
         }
@@ -193,17 +207,10 @@ impl Engine {
         client.parked_bytes = bytes;
     }
 
-    /// Takes a request out of the queues, if the client is parked.
-    pub(crate) fn unpark(&mut self, client: ClientId) -> Option<ParkedRequest> {
+    /// Takes a request up that is parked, to be run again: its places do not count before it is [parked again](Engine::park_again) or
+    /// [gives them up](Engine::give_up_places).
+    pub(crate) fn take_up(&mut self, client: ClientId) -> Option<ParkedRequest> {
         let parked = self.parked.clients.remove(&client)?;
-        for (key, _) in &parked.keys {
-            let queue = self.parked.queues.get_mut(key).expect("who is parked stands in the queues of its keys");
-            queue.remove(&parked.ticket);
-            if queue.is_empty() {
-                self.parked.queues.remove(key);
-            }
-            self.keyspace.awaited.leave(*key);
-        }
         if let Some(deadline_us) = parked.deadline_us {
             self.parked.deadlines.remove(&(deadline_us, client));
         }
@@ -214,6 +221,40 @@ impl Engine {
         client.last_interaction_us = now_us;
         self.buffer_bytes -= bytes as u64;
         Some(parked)
+    }
+
+    /// A request that was [taken up](Engine::take_up) waits no longer.
+    pub(crate) fn give_up_places(&mut self, parked: ParkedRequest) {
+        self.discard_request(parked.request);
+        self.leave_queues(parked.ticket, parked.keys);
+    }
+
+    /// Gives up the places of a ticket: at once if they are few.
+    fn leave_queues(&mut self, ticket: u64, mut keys: Vec<(KeyPlace, usize)>) {
+        if keys.len() > LEAVE_AT_ONCE {
+            self.parked.given_up.push_back((ticket, keys));
+        } else {
+            self.leave_some(ticket, &mut keys, LEAVE_AT_ONCE);
+        }
+    }
+
+    fn leave_some(&mut self, ticket: u64, keys: &mut Vec<(KeyPlace, usize)>, max: usize) {
+        for (key, _) in keys.drain(keys.len().saturating_sub(max)..) {
+            self.parked.queues.remove(&(key, ticket)).expect("a place is given up once");
+            self.keyspace.awaited.leave(key);
+        }
+    }
+
+    /// Gives up some places of those who wait no longer; whether there are more.
+    pub(super) fn step_places(&mut self) -> bool {
+        let Some((ticket, mut keys)) = self.parked.given_up.pop_front() else { return false };
+        self.leave_some(ticket, &mut keys, LEAVE_PER_STEP);
+        if keys.is_empty() {
+            self.garbage.add(keys);
+        } else {
+            self.parked.given_up.push_front((ticket, keys));
+        }
+        self.parked.has_given_up()
     }
 
     /// Whether the client's request is parked, or [postponed](super::pause): its connection waits until it is woken.
@@ -249,8 +290,9 @@ impl Engine {
 
     /// Answers a parked request although no key is ready; whether the client was parked.
     pub(crate) fn unblock(&mut self, client: ClientId, how: Unblock) -> bool {
-        let Some(parked) = self.unpark(client) else { return false };
+        let Some(parked) = self.take_up(client) else { return false };
         let (number, name) = parked.command;
+        self.give_up_places(parked);
         let cell = self.stats.command(number as usize, name);
         cell.calls += 1;
         cell.failed_calls += u64::from(how == Unblock::Error);
@@ -271,7 +313,9 @@ impl Engine {
 
     /// The client goes, with what it has parked and what was written to it.
     pub fn forget_parked(&mut self, client: ClientId) {
-        self.unpark(client);
+        if let Some(parked) = self.take_up(client) {
+            self.give_up_places(parked);
+        }
         self.forget_postponed(client);
         self.parked.answered.remove(&client);
         if let Some(beginning) = self.take_beginning(client) {
@@ -300,9 +344,11 @@ impl Engine {
 
     /// Answers some clients whose time is up; whether there are more.
     pub(super) fn step_timeouts(&mut self) -> bool {
-        for _ in 0..TIMEOUTS_PER_STEP {
+        let mut left = TIMEOUTS_PER_STEP;
+        while left > 0 {
             match self.parked.deadlines.first() {
                 Some(&(deadline_us, client)) if deadline_us <= self.now.monotonic_us => {
+                    left = left.saturating_sub(self.parked.clients[&client].keys.len().min(LEAVE_AT_ONCE));
                     self.unblock(client, Unblock::Timeout);
                 }
                 _ => return false,
@@ -405,23 +451,26 @@ impl Engine {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn audit_parked(&self) {
         let parked = &self.parked;
-        let standing: usize = parked.queues.values().map(BTreeMap::len).sum();
-        assert_eq!(standing, parked.clients.values().map(|request| request.keys.len()).sum::<usize>());
-        assert_eq!(self.keyspace.awaited.len(), parked.queues.len());
+        let waiting: usize = parked.clients.values().map(|request| request.keys.len()).sum();
+        let leaving: usize = parked.given_up.iter().map(|(_, keys)| keys.len()).sum();
+        assert_eq!(parked.queues.len(), waiting + leaving);
+        let mut keys: Vec<KeyPlace> = parked.queues.keys().map(|&(key, _)| key).collect();
+        keys.dedup();
+        assert_eq!(self.keyspace.awaited.len(), keys.len());
         let timed = parked.clients.values().filter(|request| request.deadline_us.is_some()).count();
         assert_eq!(timed, parked.deadlines.len());
         for (&id, request) in &parked.clients {
             assert!(self.client(id).blocked && !self.has_task(id) && !self.holds.is_waiting(id));
             assert!(!parked.answered.contains(&id));
             for (key, argument) in &request.keys {
-                assert_eq!(parked.queues[key][&request.ticket], (id, *argument));
+                assert_eq!(parked.queues[&(*key, request.ticket)], (id, *argument));
             }
         }
         assert!(!parked.serving, "serving does not stop in its middle");
         if let Some((key, _)) = parked.unfinished {
             assert!(self.holds.is_being_served(key));
         } else {
-            assert!(!self.has_ready(), "nobody sleeps in front of a key that is ready");
+            assert!(self.is_serving() || !self.has_ready(), "nobody sleeps in front of a key that is ready");
         }
     }
 }

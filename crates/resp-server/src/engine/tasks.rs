@@ -369,6 +369,15 @@ impl Engine {
         self.holds.stop_waiting(client);
     }
 
+    /// Frees a request that is done with, in steps if it is long.
+    pub(super) fn discard_request(&mut self, request: OwnedRequest) {
+        let OwnedRequest { bytes, mut batch, .. } = request;
+        self.garbage.add(bytes);
+        if let Some(spans) = batch.take_excess() {
+            self.garbage.add(spans);
+        }
+    }
+
     /// Whether some orphan can go on.
     pub(super) fn orphans_in_debt(&self) -> bool {
         self.tasks.orphans.iter().any(|orphan| orphan.waits_since != Some(self.holds.releases()))
@@ -399,11 +408,7 @@ impl Engine {
                 if let Some(id) = id {
                     self.disconnect(id);
                 }
-                let OwnedRequest { bytes, mut batch, .. } = orphan.request;
-                self.garbage.add(bytes);
-                if let Some(spans) = batch.take_excess() {
-                    self.garbage.add(spans);
-                }
+                self.discard_request(orphan.request);
             }
         }
         self.orphans_in_debt()

@@ -2,9 +2,9 @@
 //!
 //! Whoever waits (see [`crate::engine::parked`]) has its keys entered here; [`Db::changed`](super::Db::changed) looks each changed
 //! key up and notes it as ready. What a key holds then, and who is served, is not decided here. While nobody waits a change
-//! costs the look at one length; otherwise a hash and a look-up.
+//! costs the look at one length; otherwise a hash and a look-up, O(log n).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A key by the number of its database and its 64-bit hash. Two keys with one hash are noted together: whoever is told of the
 /// other one looks in vain and waits on.
@@ -13,7 +13,8 @@ pub type KeyPlace = (u32, u64);
 /// The keys that are waited for.
 #[derive(Debug, Default)]
 pub struct Awaited {
-    keys: HashMap<KeyPlace, Noted>,
+    /// A tree: a hash table of a million keys grows in one step of milliseconds.
+    keys: BTreeMap<KeyPlace, Noted>,
     ready: VecDeque<KeyPlace>,
     /// Keys that were taken from `ready` so far.
     taken: u64,
@@ -65,9 +66,7 @@ impl Awaited {
 
     /// All keys of some databases have changed. O(keys that are waited for)
     pub(super) fn note_databases(&mut self, databases: [u32; 2]) {
-        let mut keys: Vec<KeyPlace> = self.keys.keys().filter(|key| databases.contains(&key.0)).copied().collect();
-        // In an order of their own, whatever that of the table.
-        keys.sort_unstable();
+        let keys: Vec<KeyPlace> = self.keys.keys().filter(|key| databases.contains(&key.0)).copied().collect();
         for key in keys {
             self.note(key);
         }

@@ -72,7 +72,7 @@ impl Keys {
 
     /// Fetches what the look-ups from argument `at` on will read, once for [`KEYS_AHEAD`] of them.
     #[inline]
-    fn look_ahead(self, db: &Db<'_>, args: &Args<'_>, at: usize) {
+    pub(super) fn look_ahead(self, db: &Db<'_>, args: &Args<'_>, at: usize) {
         let bite = self.step * KEYS_AHEAD;
         if (at - self.first).is_multiple_of(bite) && at + self.step < self.end {
             db.fetch((at..self.end.min(at + bite)).step_by(self.step).map(|at| args.at(at)));

@@ -2,6 +2,7 @@
 
 pub(super) mod copying;
 pub mod expire;
+pub(super) mod first;
 pub(super) mod many;
 pub mod object;
 pub mod sort;

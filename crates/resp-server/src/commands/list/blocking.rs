@@ -123,15 +123,14 @@ const BLMPOP: CommandSpec = CommandSpec {
 };
 
 fn blmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let ManyPop { first_key, keys, end, count } = ManyPop::parse(args, 2)?;
+    let asked = ManyPop::parse(args, 2)?;
     let timeout_us = timeout_us(args.at(1), db.now())?;
-    let keys = first_key..first_key + keys;
-    for key in keys.clone() {
-        if let Some(flow) = pop_many_with_key(db, args.at(key), end, count, reply)? {
+    for at in asked.keys.clone() {
+        if let Some(flow) = pop_many_with_key(&asked, db, args, at, reply)? {
             return Ok(flow);
         }
     }
-    Ok(park(keys, ValueType::List, timeout_us))
+    Ok(park(asked.keys, ValueType::List, timeout_us))
 }
 
 /// What a command does that has found nothing.

@@ -2,9 +2,12 @@
 //!
 //! The commands that wait for a list do what these do, once one is there: [`pop_with_key`], [`move_element`] and [`pop_many_with_key`].
 
+use std::ops::Range;
+
 use super::form::{end_argument, move_element, note_pop, pop_some, view};
 use super::pop_counted;
 use crate::commands::arguments::integer;
+use crate::commands::generic::first::take_from_first;
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::Db;
 use crate::proto::{Args, CommandError, Reply};
@@ -76,7 +79,7 @@ const LMPOP: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes elements off the first of several lists that is not empty. The key goes with the last one.",
         since: "7.0.0",
-        complexity: "O(N+M) in the keys given and the elements returned.",
+        complexity: "O(N+M) in the keys given and the elements returned; in slices beyond 1,024 keys.",
         syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
         ..Doc::of(Group::List)
     },
@@ -84,22 +87,14 @@ const LMPOP: CommandSpec = CommandSpec {
 
 fn lmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let request = ManyPop::parse(args, 1)?;
-    for at in request.first_key..request.first_key + request.keys {
-        if let Some(flow) = pop_many_with_key(db, args.at(at), request.end, request.count, reply)? {
-            return Ok(flow);
-        }
-    }
-    reply.null_array();
-    Ok(Flow::Done)
+    take_from_first((db, args, reply), request.keys.clone(), request, pop_many_with_key)
 }
 
 /// What LMPOP and BLMPOP are asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ManyPop {
-    /// The argument that is the first key.
-    pub(super) first_key: usize,
-    /// How many keys there are.
-    pub(super) keys: usize,
+    /// The arguments that are keys.
+    pub(super) keys: Range<usize>,
     /// Where elements are taken.
     pub(super) end: End,
     /// Elements to take at most.
@@ -129,30 +124,31 @@ impl ManyPop {
             }
             at += 2;
         }
-        Ok(ManyPop { first_key, keys: end_at - first_key, end, count: count.unwrap_or(1) })
+        Ok(ManyPop { keys: first_key..end_at, end, count: count.unwrap_or(1) })
     }
 }
 
-/// Takes elements off an end of the list at `key` and replies with the key and an array of them, as LMPOP does; `None`, and no reply, if
-/// there is no list.
+/// Takes elements off an end of the list at the key that is argument `at` and replies with the key and an array of them, as LMPOP does;
+/// `None`, and no reply, if there is no list.
 ///
 /// # Errors
 /// When the key is of another type.
 pub(super) fn pop_many_with_key(
+    asked: &ManyPop,
     db: &mut Db<'_>,
-    key: &[u8],
-    end: End,
-    count: u64,
+    args: &Args<'_>,
+    at: usize,
     reply: &mut Reply,
 ) -> Result<Option<Flow>, CommandError> {
+    let key = args.at(at);
     let found = db.find(key);
     let Some(list) = view(db, &found)? else {
         return Ok(None);
     };
-    let count = count.min(list.len());
+    let count = asked.count.min(list.len());
     let mut elements = Reply::new();
     elements.protocol = reply.protocol;
-    let flow = pop_counted(db, key, end, count, &mut elements)?;
+    let flow = pop_counted(db, key, asked.end, count, &mut elements)?;
     reply.array(2);
     reply.bulk(key);
     reply.append(elements);

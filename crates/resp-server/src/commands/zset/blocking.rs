@@ -1,7 +1,7 @@
 //! Commands that wait for a sorted set: BZPOPMIN, BZPOPMAX, BZMPOP. How they wait stands in [`blocking`](crate::commands::list::blocking).
 
-use super::long::{Edit, Shape, view};
-use super::pop::{MultiPop, pop};
+use super::long::{Edit, Shape};
+use super::pop::{MultiPop, pop_many_with_key};
 use crate::commands::list::blocking::{COUNTED_KEYS, KEYS_BEFORE_TIMEOUT, park, timeout_us};
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, ValueType};
@@ -81,17 +81,12 @@ const BZMPOP: CommandSpec = CommandSpec {
 };
 
 fn bzmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let MultiPop { keys, direction, count } = MultiPop::parse(args, 2)?;
+    let asked = MultiPop::parse(args, 2)?;
     let timeout_us = timeout_us(args.at(1), db.now())?;
-    for at in keys.clone() {
-        let key = args.at(at);
-        let found = db.find(key);
-        if view(db, &found)?.is_some() {
-            let mut told = Reply::speaking(reply.protocol);
-            told.array(2);
-            told.bulk(key);
-            return pop(db, args, reply, (at, &found), (count, direction, Shape::Pairs), told);
+    for at in asked.keys.clone() {
+        if let Some(flow) = pop_many_with_key(&asked, db, args, at, reply)? {
+            return Ok(flow);
         }
     }
-    Ok(park(keys, ValueType::SortedSet, timeout_us))
+    Ok(park(asked.keys, ValueType::SortedSet, timeout_us))
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::long::{self, Budget, Edit, Shape, Work, reader, view};
 use crate::commands::arguments::integer;
+use crate::commands::generic::first::take_from_first;
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, Found, Keyspace};
 use crate::proto::{Args, CommandError, Protocol, Reply};
@@ -82,7 +83,7 @@ fn pop_one_key(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, direction: D
 
 /// Takes up to a count of members from an end of the sorted set that was found for argument `key_at`, and replies with `told` and
 /// with them.
-pub(super) fn pop(
+fn pop(
     db: &mut Db<'_>,
     args: &Args<'_>,
     reply: &mut Reply,
@@ -167,26 +168,38 @@ const ZMPOP: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes members from an end of the first of some sorted sets that is there.",
         since: "7.0.0",
-        complexity: "O(K + M log N) for K keys and M members taken; in slices beyond 128.",
+        complexity: "O(K + M log N) for K keys and M members taken; in slices beyond 1,024 keys or 128 members.",
         syntax: "numkeys key [key ...] <MIN | MAX> [COUNT count]",
         ..Doc::of(Group::SortedSet)
     },
 };
 
 fn zmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let MultiPop { keys, direction, count } = MultiPop::parse(args, 1)?;
-    for at in keys {
-        let key = args.at(at);
-        let found = db.find(key);
-        if view(db, &found)?.is_some() {
-            let mut told = Reply::speaking(reply.protocol);
-            told.array(2);
-            told.bulk(key);
-            return pop(db, args, reply, (at, &found), (count, direction, Shape::Pairs), told);
-        }
+    let asked = MultiPop::parse(args, 1)?;
+    take_from_first((db, args, reply), asked.keys.clone(), asked, pop_many_with_key)
+}
+
+/// Takes members from an end of the sorted set at the key that is argument `at` and replies with the key and them, as ZMPOP does; `None`,
+/// and no reply, if there is none.
+///
+/// # Errors
+/// When the key is of another type.
+pub(super) fn pop_many_with_key(
+    asked: &MultiPop,
+    db: &mut Db<'_>,
+    args: &Args<'_>,
+    at: usize,
+    reply: &mut Reply,
+) -> Result<Option<Flow>, CommandError> {
+    let key = args.at(at);
+    let found = db.find(key);
+    if view(db, &found)?.is_none() {
+        return Ok(None);
     }
-    reply.null_array();
-    Ok(Flow::Done)
+    let mut told = Reply::speaking(reply.protocol);
+    told.array(2);
+    told.bulk(key);
+    pop(db, args, reply, (at, &found), (asked.count, asked.direction, Shape::Pairs), told).map(Some)
 }
 
 /// What ZMPOP was asked for.

@@ -18,6 +18,8 @@ use super::{OK, OOM, at_second, peer};
 mod arguments;
 /// Clients that are killed, paused or muted.
 mod control;
+/// Requests of very many keys that take from the first.
+mod first;
 /// Long commands on hashes.
 mod hashes;
 /// Long commands on lists.

@@ -443,3 +443,61 @@ fn nobody_passes_one_whose_other_key_is_held() {
     assert!(clients.engine.holds.is_idle());
     clients.engine.audit_parked();
 }
+
+#[test]
+fn who_waited_for_many_keys_leaves_them_in_steps() {
+    let mut clients = Clients::new();
+    let (pusher, second) = (clients.connect(), clients.connect());
+    let request = |keys: std::ops::Range<usize>| {
+        let mut request = of_keys("blpop", keys);
+        request.push("0".to_owned());
+        request
+    };
+    assert_eq!(clients.ask(second, &["blpop", &name(0), &name(799), "0"]), PARKED);
+    for how in 0..4 {
+        let first = clients.connect();
+        assert_eq!(clients.ask(first, &request(1..800)), PARKED);
+        clients.engine.audit_parked();
+        match how {
+            0 => assert_eq!(clients.ask(pusher, &["rpush", &name(700), "x"]), ok(":1\r\n")),
+            1 => assert!(clients.engine.unblock(first, Unblock::Timeout)),
+            2 => assert!(clients.engine.unblock(first, Unblock::Error)),
+            _ => clients.leave(first),
+        }
+        serve_parked(&mut clients.engine);
+        assert_eq!(clients.engine.keyspace.awaited.len(), 800, "nothing is taken away at once");
+        clients.engine.audit_parked();
+        if how < 3 {
+            assert!(clients.turn(first).is_ok());
+            // Parked again while its old places are there: what it has left does not count, and what it has does.
+            assert_eq!(clients.ask(first, &request(1..500)), PARKED);
+            assert_eq!(clients.ask(pusher, &["rpush", &name(600), "x"]), ok(":1\r\n"));
+            assert_eq!(clients.turn(first), PARKED);
+            assert_eq!(clients.ask(pusher, &["lpop", &name(600)]), bulk("x"));
+            assert_eq!(clients.ask(pusher, &["rpush", &name(499), "y"]), ok(":1\r\n"));
+            serve_parked(&mut clients.engine);
+            assert_eq!(clients.turn(first), ok("*2\r\n$7\r\nkey:499\r\n$1\r\ny\r\n"));
+        }
+        let mut steps = 0;
+        while clients.engine.parked.has_given_up() {
+            clients.engine.run_jobs(false);
+            clients.engine.audit_parked();
+            steps += 1;
+        }
+        assert!(steps > 5, "{steps}");
+        assert_eq!(clients.engine.keyspace.awaited.len(), 2);
+    }
+    assert_eq!(clients.turn(second), PARKED);
+    // It stands behind one who has gone and whose place is still there.
+    let third = clients.connect();
+    clients.leave(second);
+    assert_eq!(clients.ask(third, &request(0..800)), PARKED);
+    let fourth = clients.connect();
+    assert_eq!(clients.ask(fourth, &["blpop", &name(5), "0"]), PARKED);
+    clients.leave(third);
+    assert_eq!(clients.ask(pusher, &["rpush", &name(5), "z"]), ok(":1\r\n"));
+    assert_eq!(clients.turn(fourth), ok("*2\r\n$5\r\nkey:5\r\n$1\r\nz\r\n"));
+    clients.run_jobs();
+    clients.engine.audit_parked();
+    assert!(clients.engine.parked.is_empty() && clients.engine.keyspace.awaited.is_empty());
+}
