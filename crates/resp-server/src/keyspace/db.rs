@@ -15,7 +15,7 @@
 
 use chunkbuf::{BlobId, Key, Location, PutError, Store};
 
-use super::value::{Apart, CollectionId, Head, HeadBytes};
+use super::value::{Apart, CollectionId, Head, HeadBytes, Kept};
 use super::{Event, Keyspace, Millis, ValueType, is_past};
 use crate::proto::CommandError;
 use crate::types::{Limits, ahead};
@@ -87,10 +87,9 @@ impl Found<'_> {
         self.place?.head.expires
     }
 
-    /// Whether it is a short string of which a part was written.
-    #[inline]
-    pub(super) fn is_edited(&self) -> bool {
-        self.place.is_some_and(|place| place.head.edited)
+    /// How Redis keeps it, if it is a short string and its bytes do not tell.
+    pub(super) fn kept(&self) -> Kept {
+        self.place.map_or(Kept::AsSet, |place| place.head.kept)
     }
 
     /// The blob that the entry names, if it does.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use chunkbuf::{Blob, BlobSlice};
 
 use super::db::{Db, Found, Place, Ttl, put_error, string_too_long};
-use super::value::{Apart, EMBSTR_BYTES_MAX, HeadBytes, Pieces, StringEncoding};
+use super::value::{Apart, EMBSTR_BYTES_MAX, HeadBytes, Kept, Pieces, StringEncoding};
 use super::{Millis, StringValue, ValueType};
 use crate::proto::{CommandError, Reply, Value};
 
@@ -295,7 +295,7 @@ impl Db<'_> {
             self.write_blob(&found, old_len, suffix)?;
             return Ok(new_len);
         }
-        let head = HeadBytes::of_edited(expires, new_len);
+        let head = HeadBytes::of_string(expires, new_len, Kept::Raw);
         let stored = self.stored(&found, 0..old_len);
         self.put_stored(&found, &head, stored, suffix)?;
         Ok(new_len)
@@ -315,7 +315,7 @@ impl Db<'_> {
         let map = self.map();
         if let Some(Place { location, head }) = found.place
             && end <= old_len
-            && (head.edited || old_len > EMBSTR_BYTES_MAX)
+            && (head.kept == Kept::Raw || old_len > EMBSTR_BYTES_MAX)
             && self.keyspace.store.write_in_place(map, found.stored_key(), location, head.len + offset, bytes)
         {
             self.keyspace.writes += 1;
@@ -327,7 +327,7 @@ impl Db<'_> {
         }
         value.resize(new_len, 0);
         value[offset..end].copy_from_slice(bytes);
-        let head = HeadBytes::of_edited(found.expires(), new_len);
+        let head = HeadBytes::of_string(found.expires(), new_len, Kept::Raw);
         self.put(&found, &head, &[head.as_slice(), &value])?;
         Ok(new_len)
     }
@@ -341,14 +341,26 @@ impl Db<'_> {
             Value::Bytes(bytes) => bytes.to_vec(),
             Value::Blob(blob) => blob.pieces(0..blob.len()).collect::<Vec<_>>().concat(),
         };
-        let head = HeadBytes::of_edited(ttl.expires(found.expires()), bytes.len());
-        self.put(&found, &head, &[head.as_slice(), &bytes])
+        self.put_kept(&found, &bytes, ttl, Kept::Raw)
+    }
+
+    /// Sets a string to the text of a number, which Redis keeps as text also if it is an integer. A failed call changes nothing.
+    pub fn set_float(&mut self, found: Found<'_>, text: &[u8], ttl: Ttl) -> Result<(), CommandError> {
+        match crate::text::integer::parse_i64(text) {
+            Some(_) => self.put_kept(&found, text, ttl, Kept::Text),
+            None => self.set(found, text, ttl),
+        }
+    }
+
+    fn put_kept(&mut self, found: &Found<'_>, bytes: &[u8], ttl: Ttl, kept: Kept) -> Result<(), CommandError> {
+        let head = HeadBytes::of_string(ttl.expires(found.expires()), bytes.len(), kept);
+        self.put(found, &head, &[head.as_slice(), bytes])
     }
 
     /// What a command does that writes a part of the string that was found, and finds nothing to write.
     pub fn be_edited(&mut self, found: Found<'_>) -> Result<(), CommandError> {
         let Some(value) = self.string(&found)? else { return Ok(()) };
-        if found.is_edited() || value.len() > EMBSTR_BYTES_MAX {
+        if found.kept() == Kept::Raw || value.len() > EMBSTR_BYTES_MAX {
             return Ok(());
         }
         let bytes = value.to_vec();
@@ -358,7 +370,11 @@ impl Db<'_> {
     /// How Redis would keep the string that was found, `None` if nothing was.
     pub fn string_encoding(&self, found: &Found<'_>) -> Result<Option<StringEncoding>, CommandError> {
         let value = self.string(found)?;
-        Ok(value.map(|value| if found.is_edited() { StringEncoding::Raw } else { value.encoding() }))
+        Ok(value.map(|value| match found.kept() {
+            Kept::AsSet => value.encoding(),
+            Kept::Raw => StringEncoding::Raw,
+            Kept::Text => StringEncoding::EmbStr,
+        }))
     }
 
     /// Begins to change the string that was found, which may be none, in steps: the key shows nothing of it before
@@ -486,7 +502,7 @@ impl Db<'_> {
         let store = &mut self.keyspace.store;
         let done = head.value_type == ValueType::String
             && head.apart.is_none()
-            && !head.edited
+            && head.kept == Kept::AsSet
             && store.rewrite_in_place(map, found.stored_key(), location, head.len, value);
         self.keyspace.writes += u64::from(done);
         done

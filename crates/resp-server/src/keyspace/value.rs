@@ -12,7 +12,8 @@
 //! large ones.
 //!
 //! EXPIRES and TYPED are the store's user flags, so a plain string without a time to live costs nothing beside its bytes. APART
-//! is the highest bit of the type byte; EDITED, the next one, is for short strings of which a part was written.
+//! is the highest bit of the type byte; the two below it are for short strings that Redis keeps otherwise than their bytes tell
+//! ([`Kept`]).
 //!
 //! The expiry is milliseconds since the Unix epoch, little endian, in 6 bytes: enough until the year 10,889. Redis takes
 //! times up to 2^63 - 1 all the same; those have six bytes of 0xFF, then the time in 8 bytes.
@@ -36,9 +37,9 @@ const LONG_BYTES: usize = SHORT_BYTES + 8;
 const SHORT_END: i64 = (1 << 48) - 1;
 /// In the type byte: what follows is the number of a blob or of a collection.
 const APART: u8 = 0x80;
-/// In the type byte of a string up to [`EMBSTR_BYTES_MAX`]: a command has written a part of it. Redis keeps it raw from then on,
-/// and only `OBJECT ENCODING` tells.
-const EDITED: u8 = 0x40;
+/// In the type byte of a short string: it is [`Kept::Raw`], or [`Kept::Text`].
+const RAW: u8 = 0x40;
+const TEXT: u8 = 0x20;
 const NUMBER_BYTES: usize = 4;
 const HEAD_BYTES_MAX: usize = LONG_BYTES + 1 + NUMBER_BYTES;
 
@@ -97,6 +98,18 @@ pub(super) enum Apart {
     Collection(CollectionId),
 }
 
+/// How Redis keeps a string up to [`EMBSTR_BYTES_MAX`], where its bytes do not tell. Only `OBJECT ENCODING` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// As one that was set as a whole.
+    #[default]
+    AsSet,
+    /// A part of it was written.
+    Raw,
+    /// As text, also if it reads as an integer: what INCRBYFLOAT makes.
+    Text,
+}
+
 /// What stands before the value proper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -108,14 +121,14 @@ pub(super) struct Head {
     pub(super) len: usize,
     /// Where the value is, if it does not follow the head.
     pub(super) apart: Option<Apart>,
-    /// A short string of which a part was written.
-    pub(super) edited: bool,
+    /// For a short string.
+    pub(super) kept: Kept,
 }
 
 impl Head {
     /// The head of a string without a time to live: nothing.
     pub(super) const PLAIN: Head =
-        Head { expires: None, value_type: ValueType::String, len: 0, apart: None, edited: false };
+        Head { expires: None, value_type: ValueType::String, len: 0, apart: None, kept: Kept::AsSet };
 
     /// Reads the head of an entry.
     #[inline]
@@ -141,11 +154,15 @@ impl Head {
         });
         let mut value_type = ValueType::String;
         let mut apart = None;
-        let mut edited = false;
+        let mut kept = Kept::AsSet;
         if entry.flags.has(TYPED) {
-            value_type = ValueType::from_byte(bytes[len] & !(APART | EDITED));
+            value_type = ValueType::from_byte(bytes[len] & !(APART | RAW | TEXT));
             let is_apart = bytes[len] & APART != 0;
-            edited = bytes[len] & EDITED != 0;
+            kept = match bytes[len] & (RAW | TEXT) {
+                RAW => Kept::Raw,
+                TEXT => Kept::Text,
+                _ => Kept::AsSet,
+            };
             len += 1;
             if is_apart {
                 let number = bytes[len..len + NUMBER_BYTES].try_into().expect("a range of 4 bytes");
@@ -159,7 +176,7 @@ impl Head {
                 });
             }
         }
-        Head { expires, value_type, len, apart, edited }
+        Head { expires, value_type, len, apart, kept }
     }
 }
 
@@ -178,20 +195,21 @@ pub(super) struct HeadBytes {
 impl HeadBytes {
     /// Writes a head. A key that has expired is never written, so `expires` is not negative.
     pub(super) fn new(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>) -> HeadBytes {
-        HeadBytes::with(expires, value_type, apart, false)
+        HeadBytes::with(expires, value_type, apart, Kept::AsSet)
     }
 
-    /// The head of a string of that length in its entry, of which a part was written.
-    pub(super) fn of_edited(expires: Option<Millis>, len: usize) -> HeadBytes {
-        HeadBytes::with(expires, ValueType::String, None, len <= EMBSTR_BYTES_MAX)
+    /// The head of a string of that length in its entry.
+    pub(super) fn of_string(expires: Option<Millis>, len: usize, kept: Kept) -> HeadBytes {
+        let kept = if len <= EMBSTR_BYTES_MAX { kept } else { Kept::AsSet };
+        HeadBytes::with(expires, ValueType::String, None, kept)
     }
 
     /// The same head with another expiry.
     pub(super) fn again(head: &Head, expires: Option<Millis>) -> HeadBytes {
-        HeadBytes::with(expires, head.value_type, head.apart, head.edited)
+        HeadBytes::with(expires, head.value_type, head.apart, head.kept)
     }
 
-    fn with(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>, edited: bool) -> HeadBytes {
+    fn with(expires: Option<Millis>, value_type: ValueType, apart: Option<Apart>, kept: Kept) -> HeadBytes {
         let mut head = HeadBytes { bytes: [0; HEAD_BYTES_MAX], len: 0, expires, flags: UserFlags::NONE, apart };
         if let Some(Millis(at)) = expires {
             assert!(at >= 0, "an expiry before 1970 is in the past");
@@ -201,10 +219,15 @@ impl HeadBytes {
                 head.append(&at.to_le_bytes());
             }
         }
-        if value_type != ValueType::String || apart.is_some() || edited {
+        if value_type != ValueType::String || apart.is_some() || kept != Kept::AsSet {
             head.flags = head.flags.with(TYPED);
-            let (apart, edited) = (if apart.is_some() { APART } else { 0 }, if edited { EDITED } else { 0 });
-            head.append(&[value_type as u8 | apart | edited]);
+            let apart = if apart.is_some() { APART } else { 0 };
+            let kept = match kept {
+                Kept::AsSet => 0,
+                Kept::Raw => RAW,
+                Kept::Text => TEXT,
+            };
+            head.append(&[value_type as u8 | apart | kept]);
         }
         if let Some(apart) = apart {
             let number = match apart {
@@ -471,16 +494,17 @@ mod tests {
     }
 
     #[test]
-    fn a_short_string_that_was_edited_has_a_byte_that_says_so_whatever_its_expiry() {
-        let edited = HeadBytes::of_edited(None, 44);
-        assert_eq!(edited.as_slice().len(), 1);
-        let (head, rest) = stored(&edited, b"value");
-        assert!(head.edited);
-        assert_eq!((head.expires, head.value_type, head.apart), (None, ValueType::String, None));
-        assert_eq!(rest, b"value");
-        let (head, _) = stored(&HeadBytes::again(&head, Some(Millis(7))), b"value");
-        assert_eq!((head.edited, head.expires, head.len), (true, Some(Millis(7)), 7));
-        assert_eq!(HeadBytes::of_edited(None, 45).as_slice(), b"");
+    fn a_short_string_that_is_kept_otherwise_has_a_byte_that_says_so_whatever_its_expiry() {
+        for kept in [Kept::Raw, Kept::Text] {
+            let bytes = HeadBytes::of_string(None, 44, kept);
+            assert_eq!(bytes.as_slice().len(), 1);
+            let (head, rest) = stored(&bytes, b"value");
+            assert_eq!((head.kept, head.expires, head.value_type, head.apart), (kept, None, ValueType::String, None));
+            assert_eq!(rest, b"value");
+            let (head, _) = stored(&HeadBytes::again(&head, Some(Millis(7))), b"value");
+            assert_eq!((head.kept, head.expires, head.len), (kept, Some(Millis(7)), 7));
+            assert_eq!(HeadBytes::of_string(None, 45, kept).as_slice(), b"");
+        }
     }
 
     #[test]

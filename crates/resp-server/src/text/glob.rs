@@ -46,12 +46,14 @@ const STARS_MAX: usize = 1000;
 
 /// The product of the lengths of pattern and text up to which they are matched as they stand: 1 us at most.
 const PLAIN_MAX: usize = 512;
+/// The same where the pattern would be taken apart for one text only: 8 us.
+const PLAIN_ONCE_MAX: usize = 4096;
 
 /// Whether the whole of `text` matches `pattern`. The cost is this module's; case-blind, for names of settings and commands, that of
 /// the plain way, whatever the lengths.
 pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     match case {
-        Case::Sensitive if pattern.len() * text.len() > PLAIN_MAX => Glob::new(pattern).matches(text),
+        Case::Sensitive if pattern.len() * text.len() > PLAIN_ONCE_MAX => Glob::new(pattern).matches(text),
         _ => matches_plainly(pattern, text, case),
     }
 }
@@ -202,15 +204,20 @@ fn find_elements(elements: &[Element], text: &[u8]) -> Option<usize> {
         return None;
     }
     let words = elements.len().div_ceil(64);
+    let mut any = vec![0_u64; words];
+    for at in (0..elements.len()).filter(|&at| matches!(elements[at], Element::Any)) {
+        any[at / 64] |= 1 << (at % 64);
+    }
     // For each byte the elements that it can be.
-    let mut can_be = vec![0_u64; 256 * words];
+    let mut can_be = any.repeat(256);
     for (at, element) in elements.iter().enumerate() {
         let bytes = match element {
-            Element::Byte(byte) => usize::from(*byte)..usize::from(*byte) + 1,
-            Element::Any | Element::Class(_) => 0..256,
+            Element::Byte(byte) => *byte..=*byte,
+            Element::Class(_) => 0..=u8::MAX,
+            Element::Any => continue,
         };
-        for byte in bytes.filter(|&byte| element.is(byte as u8)) {
-            can_be[byte * words + at / 64] |= 1 << (at % 64);
+        for byte in bytes.filter(|&byte| element.is(byte)) {
+            can_be[usize::from(byte) * words + at / 64] |= 1 << (at % 64);
         }
     }
     let mut matched = vec![0_u64; words];

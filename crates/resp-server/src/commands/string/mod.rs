@@ -725,7 +725,7 @@ fn incrbyfloat(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     }
     text.clear();
     new.append_to(&mut text);
-    db.set(found, &text, Ttl::Keep)?;
+    db.set_float(found, &text, Ttl::Keep)?;
     db.changed(key, Event::IncrByFloat);
     reply.bulk(&text);
     Ok(Flow::Done)
