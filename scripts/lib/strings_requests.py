@@ -78,7 +78,7 @@ NAMES = (
     "dbsize flushdb expire pexpire expireat pexpireat expire ttl pttl expiretime pexpiretime persist ping echo select "
     "hello client config info time memory nosuch shutdown reset auth swaps command flushall "
     "bitmap bitmap bitmap setrange setrange getrange getrange substr lcs setbit setbit getbit bitcount bitcount bitpos bitpos "
-    "object object bitop bitop bitop bitfield bitfield bitfield bitfield_ro".split()
+    "bitop bitop bitop bitfield bitfield bitfield bitfield_ro".split()
 )
 
 
@@ -173,8 +173,6 @@ class Strings:
                 words += [key(), value(), *self.set_options()]
             case "get" | "getdel" | "incr" | "decr" | "strlen" | "type" | "ttl" | "pttl" | "expiretime" | "pexpiretime" | "persist":
                 words += [key()]
-            case "object":
-                words += [b"encoding", key()]
             case "bitmap":
                 words = [b"set", key(), choice(BITMAPS[:8] if self.source.random() < 0.6 else BITMAPS)]
             case "setrange":

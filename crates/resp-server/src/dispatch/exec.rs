@@ -23,7 +23,7 @@ use crate::commands::{Flag, Flow};
 use crate::engine::holds::Claims;
 use crate::engine::tasks::Holding;
 use crate::engine::transaction::{LongCopy, Place, Queue};
-use crate::engine::{ClientId, Engine, Progress, Slice, Sliced};
+use crate::engine::{ClientId, Engine, Progress, Replies, Slice, Sliced};
 use crate::proto::{Args, CommandError, Reply};
 
 /// Work of a transaction that is done at once, and in a slice, in the measure of a turn's: 128 small requests, some 50 us.
@@ -85,6 +85,7 @@ impl Turn {
             under_way: None,
             claims,
             takes_keys: is_bulk,
+            began_muted: engine.client(self.client).is_muted(),
             closes: false,
         };
         if is_bulk {
@@ -195,6 +196,8 @@ struct Executing {
     claims: Claims,
     /// Whether it takes its keys as it goes.
     takes_keys: bool,
+    /// Whether its reply as a whole was not wanted when it began.
+    began_muted: bool,
     /// Whether one of its requests has the connection closed.
     closes: bool,
 }
@@ -234,7 +237,10 @@ impl Executing {
                 turn.end_run(slice.engine, last.as_ref());
                 // It has had its slice, whatever it has done.
                 work = WORK_MAX;
-                match self.step_under_way(turn, command, &args, slice) {
+                let heard = self.mute(slice);
+                let stepped = self.step_under_way(turn, command, &args, slice);
+                self.unmute(heard, command, slice);
+                match stepped {
                     Progress::Done | Progress::Close => self.next = next,
                     waits_or_more => progress = Some(waits_or_more),
                 }
@@ -250,6 +256,7 @@ impl Executing {
                 true => turn.lookup.of_subscriber(command),
                 false => command,
             };
+            let heard = self.mute(slice);
             let remembers = news::begin_watching(slice.engine, self.client, command, &args);
             let outcome = turn.run(slice.engine, command, EXEC, &args, slice.reply);
             news::end_watching(slice.engine, self.client, command, &args, remembers);
@@ -261,6 +268,7 @@ impl Executing {
                 Ok(Flow::Done) => {}
                 Ok(Flow::Close) => self.closes = true,
                 Ok(Flow::Sliced(task)) => {
+                    self.unmute(heard, command, slice);
                     self.under_way = Some(UnderWay { task, db });
                     progress = Some(Progress::More);
                     continue;
@@ -272,6 +280,7 @@ impl Executing {
                 Ok(Flow::Transaction(_)) => unreachable!("EXEC is never queued"),
                 Err(error) => fail(slice.engine, command, &error, slice.reply),
             }
+            self.unmute(heard, command, slice);
             work += WORK_REQUEST + args.len() * WORK_ARGUMENT + args.extent();
             work += slice.reply.own_bytes().saturating_sub(reply_before);
             self.next = next;
@@ -280,6 +289,27 @@ impl Executing {
         turn.end_run(slice.engine, last.as_ref());
         self.queue = Some(queue);
         progress.unwrap_or(if self.closes { Progress::Close } else { Progress::Done })
+    }
+
+    /// Before a request that is behind a CLIENT REPLY OFF of the same transaction: sets apart what is to be heard.
+    fn mute(&self, slice: &mut Slice<'_>) -> Option<Reply> {
+        let is_muted = !self.began_muted && slice.engine.client(self.client).replies == Replies::None;
+        is_muted.then(|| {
+            let unheard = Reply::speaking(slice.reply.protocol);
+            std::mem::replace(slice.reply, unheard)
+        })
+    }
+
+    /// Behind it: what it has replied is not heard, unless it is a message or the client wants replies again.
+    fn unmute(&self, heard: Option<Reply>, command: &Command, slice: &mut Slice<'_>) {
+        let Some(heard) = heard else { return };
+        let unheard = std::mem::replace(slice.reply, heard);
+        slice.reply.protocol = unheard.protocol;
+        if command.spec.is_about_subscriptions() || !slice.engine.client(self.client).is_muted() {
+            slice.reply.append(unheard);
+        } else {
+            slice.engine.discard(unheard);
+        }
     }
 
     /// A slice for the long request that is under way. An error ends that request, and nothing else.

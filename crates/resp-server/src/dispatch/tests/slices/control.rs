@@ -160,6 +160,20 @@ fn a_subscriber_and_a_monitor_that_are_killed_get_nothing_more() {
 }
 
 #[test]
+fn in_a_transaction_no_reply_is_given_from_where_it_is_not_wanted_to_where_it_is() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let mut check =
+        |request: &str, reply: &str| assert_eq!(clients.ask(client, &words(request)), ok(reply), "{request}");
+    check("MULTI", OK);
+    for request in ["SET k v", "CLIENT REPLY OFF", "GET k", "CLIENT REPLY ON", "GET k", "CLIENT REPLY OFF", "PING"] {
+        check(request, "+QUEUED\r\n");
+    }
+    check("EXEC", "*7\r\n+OK\r\n+OK\r\n$1\r\nv\r\n");
+    check("PING", "");
+}
+
+#[test]
 fn who_wants_no_reply_gets_none_and_the_command_is_carried_out() {
     let mut clients = Clients::new();
     let client = clients.connect();
