@@ -1,4 +1,4 @@
-//! The C library's allocator, set up so that no call of it takes long.
+//! The C library's allocator, set up against calls that take long.
 //!
 //! 1. Large pieces of memory come from the system one by one. By itself the allocator learns: once a piece of 16 MiB was freed, pieces
 //!    up to that size come from one heap, whose free end goes back to the system all at once as soon as the last piece on it is freed.

@@ -15,6 +15,10 @@ from servers import Server
 LIMIT_US = 1000
 
 
+class Refused(Exception):
+    """An error for an answer: then the row measured something else."""
+
+
 class Client:
     """A connection that asks and waits for the answer."""
 
@@ -26,7 +30,7 @@ class Client:
         self.socket.sendall(encoded(words))
 
     def read(self):
-        """A reply: bytes, an integer, a list, None, or an error as an exception."""
+        """A reply: bytes, an integer, a list or None; an error is raised."""
         line = self.replies.readline()
         if not line:
             raise ConnectionError("the server has closed the connection")
@@ -35,7 +39,9 @@ class Client:
             return None if rest == b"-1" else self.replies.read(int(rest) + 2)[:-2]
         if kind in b"*~>%":
             return None if rest == b"-1" else [self.read() for _ in range(int(rest) * (2 if kind == b"%" else 1))]
-        return {b":": int, b"-": lambda text: RuntimeError(text.decode())}.get(kind, bytes)(rest)
+        if kind == b"-":
+            raise Refused(rest.decode(errors="replace"))
+        return int(rest) if kind == b":" else rest
 
     def ask(self, *words):
         self.send(*words)
@@ -226,7 +232,7 @@ def long_commands(options, ours):
             ledger.ask("CONFIG", "RESETSTAT")
             try:
                 run(client, more)
-            except ConnectionError as error:
+            except (ConnectionError, Refused) as error:
                 print(f"{name}: {error}")
                 right = False
             time.sleep(0.05)

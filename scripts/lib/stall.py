@@ -112,6 +112,7 @@ class Latencies:
             ran = subprocess.run([*pin, *nice, self.clients, "machine", str(options.seconds)], capture_output=True, text=True, check=True)
             told.append({name: float(value) / 1000 for name, value in fields(ran.stdout)})
         row = median(told)
+
         def text(of):
             clock, own = (f"p99.9 {us(row[of + name + 'p999_ns'])}, max {us(row[of + name + 'max_ns'])}" for name in ("", "own_"))
             return f"{clock}, own {own} µs"

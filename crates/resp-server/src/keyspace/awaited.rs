@@ -77,6 +77,12 @@ impl Awaited {
         self.keys.get(&key).is_some_and(|noted| noted.is_ready)
     }
 
+    /// The keys that have changed and were not taken.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn ready(&self) -> impl Iterator<Item = KeyPlace> + '_ {
+        self.ready.iter().copied()
+    }
+
     /// Whether some key has changed.
     #[inline]
     pub fn has_ready(&self) -> bool {
