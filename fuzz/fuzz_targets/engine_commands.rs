@@ -259,8 +259,8 @@ impl Server {
     /// A round of jobs.
     fn round(&mut self, idle: bool) -> bool {
         let more = self.engine.run_jobs(idle) | serve_parked(&mut self.engine);
-        self.engine.holds.take_woken(usize::MAX);
-        self.engine.outbox.take_woken(usize::MAX);
+        self.engine.holds.take_woken(usize::MAX).for_each(drop);
+        self.engine.outbox.take_woken(usize::MAX).for_each(drop);
         for closing in self.engine.outbox.take_closing() {
             if let Some(which) = self.clients.iter().position(|client| client.id == closing) {
                 self.leave(which);
