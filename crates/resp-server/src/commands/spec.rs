@@ -305,7 +305,7 @@ impl KeySpec {
     }
 
     /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
-    /// no such number.
+    /// no such number, or more than there are.
     pub fn positions(&self, request: &Args<'_>) -> Option<impl ExactSizeIterator<Item = usize> + use<>> {
         let (count, step) = (request.len(), self.step.max(1) as usize);
         if let Some(search) = self.search {
@@ -316,7 +316,8 @@ impl KeySpec {
         let first = self.first as usize;
         let last = if self.counted {
             let keys = usize::try_from(parse_i64(request.get(first - 1)?)?).ok().filter(|&keys| keys > 0)?;
-            first.saturating_add((keys - 1).saturating_mul(step))
+            let last = first.saturating_add((keys - 1).saturating_mul(step));
+            (last < count).then_some(last)?
         } else if self.last >= 0 {
             first + self.last as usize
         } else {

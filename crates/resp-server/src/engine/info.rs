@@ -215,11 +215,8 @@ fn memory(engine: &Engine, lines: &mut Lines) {
     lines.field("mem_allocator", "chunkbuf");
     lines.field("mem_overhead_db_hashtable_rehashing", 0);
     lines.field("active_defrag_running", 0);
-    lines.field(
-        "lazyfree_pending_objects",
-        u8::from(engine.keyspace.store.has_garbage() || engine.keyspace.has_discarded()),
-    );
-    lines.field("lazyfreed_objects", 0);
+    lines.field("lazyfree_pending_objects", engine.keyspace.freeing());
+    lines.field("lazyfreed_objects", engine.keyspace.stats.lazyfreed);
 }
 
 /// Where the store's memory is and how compaction does.
@@ -295,7 +292,7 @@ fn persistence(engine: &Engine, lines: &mut Lines) {
 fn stats(engine: &Engine, lines: &mut Lines) {
     let stats = &engine.stats;
     let keys = &engine.keyspace.stats;
-    let [commands, input, output] = stats.per_second();
+    let [commands, input, output, turns, turns_us] = stats.per_second();
     let kib = |bytes: u64| bytes as f64 / 1024.0;
     lines.field("total_connections_received", stats.connections_received);
     lines.field("total_commands_processed", stats.commands_processed);
@@ -354,6 +351,8 @@ fn stats(engine: &Engine, lines: &mut Lines) {
     lines.field("eventloop_duration_sum", engine.ledger.total_ns() / 1000);
     let commands_ns: u64 = stats.commands().map(|command| command.nanoseconds).sum();
     lines.field("eventloop_duration_cmd_sum", commands_ns / 1000);
+    lines.field("instantaneous_eventloop_cycles_per_sec", turns);
+    lines.field("instantaneous_eventloop_duration_usec", turns_us / turns.max(1));
     lines.field("acl_access_denied_auth", stats.auth_denied);
     for name in ["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"] {
         lines.field(name, 0);

@@ -51,6 +51,7 @@ pub const JOBS: &[Job] = &[
         name: "garbage",
         in_debt: |engine| {
             engine.keyspace.store.has_garbage()
+                || engine.keyspace.freeing() > 0
                 || engine.keyspace.has_discarded()
                 || engine.keyspace.watched.has_forgotten()
                 || !engine.garbage.is_empty()
@@ -60,7 +61,11 @@ pub const JOBS: &[Job] = &[
             let is_behind = engine.keyspace.store.has_garbage();
             let discarded = if is_behind { engine.keyspace.has_discarded() } else { engine.keyspace.free_discarded() };
             let forgotten = engine.keyspace.watched.forget_some();
-            engine.keyspace.store.free(idle) | discarded | forgotten | engine.garbage.step()
+            let more = engine.keyspace.store.free(idle) | discarded | forgotten | engine.garbage.step();
+            if !engine.keyspace.store.is_taking_apart() && !engine.keyspace.has_discarded() {
+                engine.keyspace.note_freed();
+            }
+            more
         },
     },
     Job { name: "deliveries", in_debt: |engine| engine.pubsub.in_debt(), step: |engine, _| engine.step_deliveries() },

@@ -303,7 +303,7 @@ impl Engine {
         self.keyspace.set_now(Millis(now.unix_us.div_euclid(1000)));
         if self.stats.sample_due(now) {
             let memory_bytes = self.memory_used();
-            self.stats.sample(now, memory_bytes);
+            self.stats.sample(now, memory_bytes, [self.ledger.turns(), self.ledger.total_ns() / 1000]);
         }
     }
 

@@ -168,14 +168,15 @@ impl Stats {
         now.monotonic_us >= self.rates.last_us + SAMPLE_US
     }
 
-    /// Takes a sample: for the rates, and for the peak of memory.
-    pub fn sample(&mut self, now: Now, memory_bytes: u64) {
+    /// Takes a sample: for the rates, and for the peak of memory. `turns` are the number of turns and the microseconds that they took.
+    pub fn sample(&mut self, now: Now, memory_bytes: u64, [turns, turns_us]: [u64; 2]) {
         self.memory_peak_bytes = self.memory_peak_bytes.max(memory_bytes);
-        self.rates.sample(now, [self.commands_processed, self.net_input_bytes, self.net_output_bytes]);
+        let counters = [self.commands_processed, self.net_input_bytes, self.net_output_bytes, turns, turns_us];
+        self.rates.sample(now, counters);
     }
 
-    /// Commands, bytes read and bytes written in a second, over the last 1.6 seconds.
-    pub fn per_second(&self) -> [u64; 3] {
+    /// Commands, bytes read and bytes written, turns and their microseconds in a second, over the last 1.6 seconds.
+    pub fn per_second(&self) -> [u64; COUNTERS] {
         self.rates.mean()
     }
 }
@@ -183,22 +184,23 @@ impl Stats {
 /// Microseconds from one sample to the next, at least.
 const SAMPLE_US: u64 = 100_000;
 const SAMPLES: usize = 16;
+const COUNTERS: usize = 5;
 
-/// The last rates of three counters.
+/// The last rates of the counters.
 #[derive(Debug, Default)]
 struct Rates {
     last_us: u64,
-    last: [u64; 3],
-    samples: [[u64; 3]; SAMPLES],
+    last: [u64; COUNTERS],
+    samples: [[u64; COUNTERS]; SAMPLES],
     next: usize,
 }
 
 impl Rates {
-    fn sample(&mut self, now: Now, counters: [u64; 3]) {
+    fn sample(&mut self, now: Now, counters: [u64; COUNTERS]) {
         let elapsed_us = (now.monotonic_us - self.last_us).max(1);
-        let mut rate = [0; 3];
-        for at in 0..3 {
-            let moved = u128::from(counters[at] - self.last[at]);
+        let mut rate = [0; COUNTERS];
+        for at in 0..COUNTERS {
+            let moved = u128::from(counters[at].saturating_sub(self.last[at]));
             rate[at] = (moved * 1_000_000 / u128::from(elapsed_us)) as u64;
         }
         if elapsed_us >= SAMPLE_US * SAMPLES as u64 {
@@ -212,10 +214,10 @@ impl Rates {
         self.last = counters;
     }
 
-    fn mean(&self) -> [u64; 3] {
-        let mut mean = [0; 3];
+    fn mean(&self) -> [u64; COUNTERS] {
+        let mut mean = [0; COUNTERS];
         for sample in &self.samples {
-            for at in 0..3 {
+            for at in 0..COUNTERS {
                 mean[at] += sample[at];
             }
         }
@@ -237,12 +239,12 @@ mod tests {
         for sample in 1..=32 {
             assert!(stats.sample_due(at(sample * SAMPLE_US)));
             stats.commands_processed += 10;
-            stats.sample(at(sample * SAMPLE_US), 5);
+            stats.sample(at(sample * SAMPLE_US), 5, [sample, 3 * sample]);
             assert!(!stats.sample_due(at(sample * SAMPLE_US)));
         }
-        assert_eq!(stats.per_second()[0], 100);
-        stats.sample(at(100 * SAMPLE_US), 3);
-        assert_eq!(stats.per_second()[0], 0);
+        assert_eq!(stats.per_second(), [100, 0, 0, 10, 30]);
+        stats.sample(at(100 * SAMPLE_US), 3, [32, 96]);
+        assert_eq!(stats.per_second(), [0; COUNTERS]);
         assert_eq!(stats.memory_peak_bytes, 5);
     }
 

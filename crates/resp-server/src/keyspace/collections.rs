@@ -191,7 +191,18 @@ impl Db<'_> {
 impl Keyspace {
     /// Gives up a large collection that no key has. O(1), it is freed by steps.
     pub fn discard(&mut self, collection: Box<Collection>) {
+        self.freeing += 1;
         self.discarded.single.push_back(collection);
+    }
+
+    /// Keys and collections whose memory is on its way back.
+    pub fn freeing(&self) -> u64 {
+        self.freeing
+    }
+
+    /// All that was given up has been freed.
+    pub fn note_freed(&mut self) {
+        self.stats.lazyfreed += std::mem::take(&mut self.freeing);
     }
 
     /// Whether there are collections to free.

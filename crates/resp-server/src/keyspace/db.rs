@@ -404,15 +404,14 @@ impl Db<'_> {
         None
     }
 
-    /// Visits some keys that have not expired, with what they hold, and returns the next cursor, 0 at the end. A key that is
-    /// there from the first call to the last is visited at least once. O(1), a few keys a call; `visit` also sees `None`
-    /// for an expired key, so that it can count.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Option<(chunkbuf::Slices<'_>, ValueType)>)) -> u64 {
+    /// Visits some keys with what they hold, and returns the next cursor, 0 at the end. A key that is there from the first call
+    /// to the last is visited at least once. One that has expired comes with `None`. O(1), a few keys a call.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(chunkbuf::Slices<'_>, Option<ValueType>)) -> u64 {
         let now = self.now();
         self.keyspace.store.scan(self.map(), cursor, |_, entry| {
             let head = Head::decode(&entry);
             let expired = head.expires.is_some_and(|at| is_past(at, now));
-            visit((!expired).then_some((entry.key, head.value_type)));
+            visit(entry.key, (!expired).then_some(head.value_type));
         })
     }
 
@@ -432,6 +431,7 @@ impl Db<'_> {
         self.keyspace.store.clear(map);
         self.keyspace.writes += 1;
         self.keyspace.stats.dirty += keys;
+        self.keyspace.freeing += keys;
         let database = &mut self.keyspace.databases[self.index];
         database.expires = 0;
         database.expiry_sum = 0;

@@ -14,6 +14,14 @@ use super::{Db, Event, Found, HELD_FOR, Keyspace, Millis, ValueType};
 use crate::types::hash::packed::{self, PackedHash};
 use crate::types::{Collection, Large as _};
 
+/// Which fields of a hash are removed.
+enum Expired<'a> {
+    /// All that have expired, with at most so many look-ups, which are counted down.
+    All(&'a mut u32),
+    /// These, of which it is known.
+    These(&'a [&'a [u8]]),
+}
+
 impl Keyspace {
     /// Removes fields that are due in database `index`, at the cost of some of the look-ups that are `left`.
     pub(super) fn expire_fields(&mut self, index: usize, left: &mut u32, held: &impl Fn(usize, u64) -> bool) {
@@ -47,7 +55,7 @@ impl Keyspace {
             return;
         }
         let found = db.find(key);
-        db.expire_fields(key, found, left);
+        db.expire_fields(key, found, Expired::All(left));
     }
 }
 
@@ -76,15 +84,38 @@ impl Db<'_> {
         }
     }
 
+    /// Removes fields that a command has met and that have expired, and the key with the last field; the job would do it a little
+    /// later, and does while a long command holds the key.
+    pub fn expire_these_fields(&mut self, key: &[u8], names: &[&[u8]]) {
+        let found = self.find(key);
+        if !self.keyspace.is_kept_ever(self.index, found.stored_key().hash()) {
+            self.expire_fields(key, found, Expired::These(names));
+        }
+    }
+
+    /// The same for all fields that have expired, or the first hundred of them.
+    pub fn expire_due_fields(&mut self, key: &[u8]) {
+        let mut lookups = 100;
+        let found = self.find(key);
+        if self.next_look_at_fields(&found).is_some_and(|at| at <= self.now())
+            && !self.keyspace.is_kept_ever(self.index, found.stored_key().hash())
+        {
+            self.expire_fields(key, found, Expired::All(&mut lookups));
+        }
+    }
+
     /// Removes what has expired of the hash that was found, and the key with its last field.
-    fn expire_fields(&mut self, key: &[u8], found: Found<'_>, lookups: &mut u32) {
+    fn expire_fields(&mut self, key: &[u8], found: Found<'_>, which: Expired<'_>) {
         let now = self.now();
         let Ok(Some(view)) = self.collection(&found, ValueType::Hash) else { return };
         let key_hash = found.stored_key().hash();
         let (expired, is_empty) = match view {
             View::Packed(bytes) => {
                 let mut hash = PackedHash::from(&bytes[..]);
-                let expired = hash.expire(now);
+                let expired = match which {
+                    Expired::All(_) => hash.expire(now),
+                    Expired::These(names) => names.iter().filter(|name| hash.remove(name).is_some()).count(),
+                };
                 if expired > 0 && !hash.is_empty() {
                     if self.put_packed(found, ValueType::Hash, hash.as_bytes()).is_err() {
                         // It takes memory to write less; there is some as soon as compaction has made it.
@@ -99,7 +130,16 @@ impl Db<'_> {
                 let Some((Collection::Hash(hash), store)) = self.large_mut(&found) else {
                     unreachable!("just seen");
                 };
-                let (expired, more) = hash.expire_some(store, now, lookups);
+                let (expired, more) = match which {
+                    Expired::All(lookups) => hash.expire_some(store, now, lookups),
+                    Expired::These(names) => {
+                        let before = hash.len();
+                        for name in names {
+                            hash.remove(store, name, now);
+                        }
+                        (before - hash.len(), false)
+                    }
+                };
                 let is_empty = hash.len() == 0;
                 if more && !is_empty {
                     self.keyspace.databases[self.index].unfinished.push(key.to_vec());

@@ -116,6 +116,8 @@ pub struct Keyspace {
     walks_begun: u64,
     /// Large collections that are done with.
     discarded: Discarded,
+    /// How many keys and collections were given up since nothing was left to free.
+    freeing: u64,
     /// Databases and hashes of keys that long commands keep, few or none.
     kept: HashMap<(usize, u64), Keeping>,
     /// Databases all of whose keys are kept, few or none.
@@ -141,6 +143,8 @@ pub struct Stats {
     pub evicted_keys: u64,
     /// Changes to the data set.
     pub dirty: u64,
+    /// Keys of databases that were cleared, and large collections, freed behind the command's back.
+    pub lazyfreed: u64,
 }
 
 /// How often something is kept, and since when at least once.
@@ -243,6 +247,7 @@ impl Keyspace {
             kept_in_bulk: (0, Hashes::default()),
             as_of: None,
             discarded: Discarded::default(),
+            freeing: 0,
         }
     }
 

@@ -238,6 +238,13 @@ impl Hash {
         (!field.expires.is_some_and(|at| at.is_past(now))).then_some(field)
     }
 
+    /// Whether there is a field of that name that has expired.
+    fn has_expired(&self, store: &Store, name: &[u8], now: Millis) -> bool {
+        let name = Name::new(store, name);
+        let old = self.find(store, &store.key(name.key()));
+        old.and_then(|old| old.expires).is_some_and(|at| at.is_past(now))
+    }
+
     /// The map that has its fields, while it is there.
     pub(super) fn map(&self) -> Option<MapId> {
         self.has_map.then_some(self.map)
@@ -593,6 +600,26 @@ impl<'a> Reader<'a> {
                 lives.then_some((Value::Packed(field.value), field.expires))
             }
             Reader::Large(hash, store, now) => hash.get(store, name, now).map(|field| (field.value, field.expires)),
+        }
+    }
+
+    /// Whether there is a field of that name that has expired, and so is not [found](Reader::get).
+    pub fn has_expired(&self, name: &[u8]) -> bool {
+        match *self {
+            Reader::Packed(bytes, now) => {
+                let fields = PackedFields::new(bytes);
+                let has_passed = |field: packed::PackedField<'_>| field.expires.is_some_and(|at| at.is_past(now));
+                !fields.is_lasting() && fields.find_name(name).is_some_and(has_passed)
+            }
+            Reader::Large(hash, store, now) => !hash.is_lasting() && hash.has_expired(store, name, now),
+        }
+    }
+
+    /// Whether no field can expire.
+    pub fn is_lasting(&self) -> bool {
+        match *self {
+            Reader::Packed(bytes, _) => PackedFields::new(bytes).is_lasting(),
+            Reader::Large(hash, ..) => hash.is_lasting(),
         }
     }
 

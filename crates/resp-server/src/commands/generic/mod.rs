@@ -409,10 +409,9 @@ fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let open = reply.begin_array();
     let mut cursor = 0;
     loop {
-        cursor = db.scan(cursor, |key| {
-            let Some((key, _)) = key else { return };
+        cursor = db.scan(cursor, |key, holds| {
             let key = key.as_slice(&mut scratch);
-            if pattern.matches(key) {
+            if holds.is_some() && pattern.matches(key) {
                 reply.bulk(key);
                 len += 1;
             }

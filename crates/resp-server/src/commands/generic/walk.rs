@@ -115,16 +115,29 @@ impl Scan {
     }
 
     /// Looks at more keys, until all that was asked for is done, or about `keys_max` are looked at. Whether there is more.
-    pub(super) fn step(&mut self, db: &Db<'_>, scanned: &mut Scanned, keys_max: usize) -> bool {
+    ///
+    /// Those that have expired are removed.
+    pub(super) fn step(&mut self, db: &mut Db<'_>, scanned: &mut Scanned, keys_max: usize) -> bool {
+        let mut expired = Vec::new();
+        let more = self.look(db, scanned, keys_max, &mut expired);
+        for key in expired {
+            let _ = db.find(&key);
+        }
+        more
+    }
+
+    fn look(&mut self, db: &Db<'_>, scanned: &mut Scanned, keys_max: usize, expired: &mut Vec<Vec<u8>>) -> bool {
         let mut scratch = Vec::new();
         let stop = scanned.visited.saturating_add(keys_max as u64).min(self.count);
         // Where keys are few, most bites are for nothing.
         let last_bite = scanned.bites.saturating_add((keys_max as u64).saturating_mul(2));
         let stop_len = scanned.found.len() + BYTES_PER_SLICE;
         loop {
-            self.cursor = db.scan(self.cursor, |key| {
+            self.cursor = db.scan(self.cursor, |key, holds| {
                 scanned.visited += 1;
-                let Some((key, value_type)) = key else { return };
+                let Some(value_type) = holds else {
+                    return expired.push(key.to_vec());
+                };
                 if self.type_name.as_ref().is_none_or(|name| is_type(name, value_type)) {
                     let key = key.as_slice(&mut scratch);
                     if self.pattern.matches(key) {
@@ -137,7 +150,11 @@ impl Scan {
             if self.cursor == 0 || scanned.visited >= self.count || scanned.bites >= self.count.saturating_mul(10) {
                 return false;
             }
-            if scanned.visited >= stop || scanned.bites >= last_bite || scanned.found.len() >= stop_len {
+            // To remove one takes as long as to look at several.
+            if scanned.visited + 4 * expired.len() as u64 >= stop
+                || scanned.bites >= last_bite
+                || scanned.found.len() >= stop_len
+            {
                 return true;
             }
         }
@@ -174,9 +191,9 @@ impl Sliced for LongScan {
     }
 
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
-        let db = slice.engine.keyspace.db(slice.db);
+        let mut db = slice.engine.keyspace.db(slice.db);
         let mut scanned = self.scanned.take().expect("it goes on until it has replied");
-        if self.scan.step(&db, &mut scanned, 2 * KEYS_PER_SLICE) {
+        if self.scan.step(&mut db, &mut scanned, 2 * KEYS_PER_SLICE) {
             scanned.found.seal(SEGMENT);
             self.scanned = Some(scanned);
             return Ok(Progress::More);

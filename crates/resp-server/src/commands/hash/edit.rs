@@ -95,6 +95,16 @@ impl<'k> HashEdit<'k> {
         Ok(HashEdit { key, found, state: State { form, look, is_changed: false, room: Room::default() } })
     }
 
+    /// The same for a command about one field. One that has expired is removed first, as in Redis, and the key if that was its last.
+    pub(super) fn begin_at(db: &mut Db<'_>, key: &'k [u8], field: &[u8]) -> Result<HashEdit<'k>, CommandError> {
+        let edit = HashEdit::begin(db, key)?;
+        if !edit.reader(db).has_expired(field) {
+            return Ok(edit);
+        }
+        db.expire_these_fields(key, &[field]);
+        HashEdit::begin(db, key)
+    }
+
     /// Goes on with a hash whose key is held, at the time at which it was begun.
     fn resume(db: &mut Db<'_>, key: &'k [u8], state: State) -> HashEdit<'k> {
         HashEdit { key, found: db.find(key), state }
@@ -214,24 +224,20 @@ impl<'k> HashEdit<'k> {
         })
     }
 
-    /// Removes a field; whether it was there.
+    /// Removes a field; whether it was there, if only as one that has expired.
     pub(super) fn remove(&mut self, db: &mut Db<'_>, name: &[u8]) -> bool {
         let now = db.now();
-        match &mut self.state.form {
-            Form::Packed(packed) => match packed.remove(name) {
-                None => false,
-                Some(expires) => {
-                    self.state.is_changed = true;
-                    !expires.is_some_and(|at| at.is_past(now))
-                }
-            },
+        let removed = match &mut self.state.form {
+            Form::Packed(packed) => packed.remove(name).is_some(),
             _ => {
                 let (hash, store) = self.large(db);
-                let removed = hash.remove(store, name, now);
-                self.state.is_changed |= removed;
-                removed
+                let before = hash.len();
+                hash.remove(store, name, now);
+                hash.len() < before
             }
-        }
+        };
+        self.state.is_changed |= removed;
+        removed
     }
 
     /// Lets a field that is there expire at a time, or never. After an error the edit is of no use: drop it.

@@ -129,7 +129,7 @@ const HSETNX: CommandSpec = CommandSpec {
 
 fn hsetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let (key, field) = (args.at(1), args.at(2));
-    let mut edit = HashEdit::begin(db, key)?;
+    let mut edit = HashEdit::begin_at(db, key, field)?;
     let is_set = edit.reader(db).get(field).is_none();
     if is_set {
         edit.set(db, field, new_value(args, 3), Expiry::Clear)?;
@@ -167,7 +167,14 @@ fn hget(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 fn look_up(db: &mut Db<'_>, args: &Args<'_>, visit: impl FnOnce(Option<Value<'_>>)) -> Outcome {
     let found = db.read(args.at(1));
     let view = db.collection(&found, ValueType::Hash)?;
-    visit(view.as_ref().and_then(|view| reader(db, view).get(args.at(2))));
+    let field = args.at(2);
+    let reader = view.as_ref().map(|view| reader(db, view));
+    let value = reader.and_then(|reader| reader.get(field));
+    let has_expired = value.is_none() && reader.is_some_and(|reader| reader.has_expired(field));
+    visit(value);
+    if has_expired {
+        db.expire_these_fields(args.at(1), &[field]);
+    }
     Ok(Flow::Done)
 }
 
@@ -329,7 +336,7 @@ const HINCRBY: CommandSpec = CommandSpec {
 
 fn hincrby(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let (key, field, increment) = (args.at(1), args.at(2), integer(args.at(3))?);
-    let mut edit = HashEdit::begin(db, key)?;
+    let mut edit = HashEdit::begin_at(db, key, field)?;
     let old = match edit.reader(db).get(field) {
         Some(value) => parse_short(value, integer::MAX_LEN, parse_i64)
             .ok_or(CommandError::text_static("ERR hash value is not an integer"))?,
@@ -376,7 +383,7 @@ fn hincrbyfloat(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome 
     if !increment.is_finite() {
         return Err(CommandError::text_static("ERR value is NaN or Infinity"));
     }
-    let mut edit = HashEdit::begin(db, key)?;
+    let mut edit = HashEdit::begin_at(db, key, field)?;
     let old = match edit.reader(db).get(field) {
         Some(value) => parse_short(value, long_double::TEXT_MAX, LongDouble::parse)
             .ok_or(CommandError::text_static("ERR hash value is not a float"))?,

@@ -272,7 +272,15 @@ pub(super) fn get_many(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> O
     let view = db.collection(&found, ValueType::Hash)?;
     reply.array(args.len() - 2);
     let mut work = GetMany { next: 2 };
-    if work.go_on(view.as_ref().map(|view| reader(db, view)), args, db.slice_bytes(), reply) {
+    let reader = view.as_ref().map(|view| reader(db, view));
+    if work.go_on(reader, args, db.slice_bytes(), reply) {
+        let met = reader.filter(|reader| !reader.is_lasting());
+        let expired: Vec<&[u8]> = met.map_or_else(Vec::new, |reader| {
+            (2..args.len()).map(|at| args.at(at)).filter(|name| reader.has_expired(name)).collect()
+        });
+        if !expired.is_empty() {
+            db.expire_these_fields(args.at(1), &expired);
+        }
         return Ok(Flow::Done);
     }
     Ok(go_on_later(work))
@@ -476,6 +484,7 @@ fn hrandfield(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if part == Part::Both && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(CommandError::text_static("ERR value is out of range"));
     }
+    db.expire_due_fields(args.at(1));
     let found = db.read(args.at(1));
     let now = db.now();
     let view = db.collection(&found, ValueType::Hash)?;
@@ -515,6 +524,7 @@ fn hrandfield(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 fn random_field(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     /// Fields that have expired are met, and passed over, so often.
     const TRIES: usize = 100;
+    db.expire_due_fields(args.at(1));
     let found = db.read(args.at(1));
     let now = db.now();
     let live = match db.collection(&found, ValueType::Hash)? {

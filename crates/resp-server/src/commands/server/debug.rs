@@ -143,12 +143,15 @@ fn length(word: &[u8]) -> Result<usize, CommandError> {
     length.map(|length| length as usize).ok_or(CommandError::NotAnInteger)
 }
 
-/// `Value at:0x1234 refcount:1 encoding:int`. The address is the entry's place in its log: it stays while a value is changed
-/// where it lies, and compaction moves it. What Redis tells beyond that is not known here.
+/// `Value at:0x1234 refcount:1 encoding:int lru:4321 lru_seconds_idle:10`. The address is the entry's place in its log: it stays
+/// while a value is changed where it lies, and compaction moves it. When it was used last is told unless it is kept how often it is.
+/// The length of a serialized value, which Redis tells as well, is not known here.
 fn object(context: &mut Context<'_>, key: &[u8], reply: &mut Reply) -> Result<(), CommandError> {
     let index = context.engine.client(context.client).db;
+    let unix_seconds = context.engine.unix_seconds();
     let mut db = context.engine.keyspace.db(index);
-    let found = db.find(key);
+    let found = db.peek(key);
+    let idle_seconds = db.idle_ms(&found).map(|ms| ms / 1000);
     let (Some(address), Some(value_type)) = (found.address(), found.value_type()) else {
         return Err(CommandError::NoSuchKey);
     };
@@ -156,7 +159,12 @@ fn object(context: &mut Context<'_>, key: &[u8], reply: &mut Reply) -> Result<()
         Ok(Some(encoding)) => encoding.name().to_owned(),
         _ => encoding_of_collection(context, index, key).unwrap_or_else(|| value_type.name().to_owned()),
     };
-    reply.simple(&format!("Value at:0x{address:012x} refcount:1 encoding:{encoding}"));
+    let used = idle_seconds.map_or(String::new(), |idle| {
+        /// Redis keeps so many bits of the second in which a key was used.
+        const KEPT: i64 = (1 << 24) - 1;
+        format!(" lru:{} lru_seconds_idle:{idle}", (unix_seconds - idle as i64) & KEPT)
+    });
+    reply.simple(&format!("Value at:0x{address:012x} refcount:1 encoding:{encoding}{used}"));
     Ok(())
 }
 
@@ -271,8 +279,8 @@ fn keys(db: &mut Db<'_>) -> std::collections::BTreeSet<Vec<u8>> {
     let mut keys = std::collections::BTreeSet::new();
     let mut cursor = 0;
     loop {
-        cursor = db.scan(cursor, |entry| {
-            if let Some((key, _)) = entry {
+        cursor = db.scan(cursor, |key, holds| {
+            if holds.is_some() {
                 keys.insert(key.to_vec());
             }
         });

@@ -420,6 +420,18 @@ fn keys_answers_as_of_its_start_in_slices() {
 }
 
 #[test]
+fn what_is_freed_in_the_background_is_counted_once_it_is() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    clients.ask(client, &of_pairs("MSET", 0..900, "x")).unwrap();
+    clients.ask(client, &words("FLUSHALL")).unwrap();
+    let counts = |clients: &Clients| (clients.engine.keyspace.freeing(), clients.engine.keyspace.stats.lazyfreed);
+    assert_eq!(counts(&clients), (900, 0));
+    clients.run_jobs();
+    assert_eq!(counts(&clients), (0, 900));
+}
+
+#[test]
 fn a_scan_of_a_huge_count_tells_every_key_once_in_slices() {
     let mut clients = Clients::new();
     let client = clients.connect();
