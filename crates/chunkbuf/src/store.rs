@@ -343,11 +343,12 @@ impl Store {
     pub fn with_hash(&self, map: MapId, hash: u64, mut visit: impl FnMut(Location, Entry<'_>)) {
         let map = self.map(map);
         let mut scratch = Vec::new();
-        map.index.visit_prefix(&self.memory, hash, u64::BITS, |location| {
+        map.index.find(&self.memory, hash, |location| {
             let entry = map.log.entry(location);
             if self.hasher.hash(entry.key().as_slice(&mut scratch)) == hash {
                 visit(location, entry.into());
             }
+            false
         });
     }
 

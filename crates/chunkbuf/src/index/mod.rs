@@ -267,14 +267,14 @@ impl Index {
             let alike = (segment.live() as u128) << segment.depth();
             let limit = if segment.depth() == 0 { u128::from(self.len) } else { u128::from(self.len) * 2 };
             if (u128::from(random()) * limit) >> 64 < alike {
-                return segment.nth(&memory.slab, below(random(), segment.live()));
+                return segment.random(&memory.slab, random);
             }
         }
         let mut hash = random();
         loop {
             let segment = memory.segments.get(self.segment(memory, hash)?);
             if segment.live() > 0 {
-                return segment.nth(&memory.slab, below(random(), segment.live()));
+                return segment.random(&memory.slab, random);
             }
             hash = (hash | low_bits(64 - u32::from(segment.depth()))).wrapping_add(1);
         }

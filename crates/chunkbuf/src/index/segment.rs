@@ -26,6 +26,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::below;
 use super::line::{self, FRAGMENT_BITS, Line, SLOTS, Slot};
 use super::slab::{BLOCK_LINES, Block, Slab};
 use crate::location::Location;
@@ -258,8 +259,22 @@ impl Segment {
         (first << self.depth, if is_within { last << self.depth | !(u64::MAX << self.depth) } else { u64::MAX })
     }
 
+    /// A slot in use, each with the same chance: that at a place by chance, unless few places are in use. There is one.
+    pub(super) fn random(&self, slab: &Slab, mut random: impl FnMut() -> u64) -> Option<Location> {
+        /// Counting through the lines instead takes as long.
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let place = below(random(), self.lines() * SLOTS);
+            let location = Slot::of(self.line(slab, place / SLOTS), place % SLOTS).location();
+            if location.is_some() {
+                return location;
+            }
+        }
+        self.nth(slab, below(random(), self.live()))
+    }
+
     /// The location in the `nth` slot in use, in no particular order; `nth` is less than [`Segment::live`].
-    pub(super) fn nth(&self, slab: &Slab, mut nth: usize) -> Option<Location> {
+    fn nth(&self, slab: &Slab, mut nth: usize) -> Option<Location> {
         for &block in self.blocks() {
             for line in slab.lines(block) {
                 let mut live = line::live(line);

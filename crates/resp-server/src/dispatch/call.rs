@@ -546,6 +546,10 @@ impl Turn {
             return Next::Pause(Pause::Slice);
         }
         let outcome = engine.step_task(self.client, args, reply);
+        if matches!(outcome, Ok(Progress::Parks)) {
+            engine.end_parking(self.client, (command.number, command.name));
+            engine.stats.uncount_call(command.number, command.name);
+        }
         self.end_slice(engine, command);
         let serves = engine.has_ready();
         if serves || engine.keyspace.has_news() {
@@ -557,6 +561,8 @@ impl Turn {
             Ok(Progress::Close) => next = Next::Close,
             Ok(Progress::More) => return Next::Pause(Pause::Slice),
             Ok(Progress::Waits) => return Next::Pause(Pause::Wait),
+            // Also if it has been served by now: its connection finds the answer.
+            Ok(Progress::Parks) => return Next::Pause(Pause::Park),
             Err(error) => fail(engine, command, &error, reply),
         }
         take_own_outbox(engine, self.client, reply);

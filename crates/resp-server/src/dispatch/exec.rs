@@ -112,6 +112,7 @@ impl Turn {
                 exec.end(engine);
                 Next::Close
             }
+            Progress::Parks => unreachable!("a transaction does not wait for keys"),
         }
     }
 }
@@ -330,6 +331,7 @@ impl Executing {
             }
             Ok(Progress::Close) => self.closes = true,
             Ok(Progress::Done) => {}
+            Ok(Progress::Parks) => unreachable!("a transaction does not wait for keys"),
             Err(error) => fail(slice.engine, command, &error, slice.reply),
         }
         task.end(slice.engine);

@@ -7,6 +7,7 @@ use super::lookup::Command;
 use crate::commands::{CommandSpec, Flag, KeyFlag, Run};
 use crate::engine::holds::{Access, Claims, KEYS_AT_ONCE_MAX, Want};
 use crate::engine::{ClientId, Engine, Slice};
+use crate::keyspace::KeyPlace;
 use crate::proto::Args;
 
 /// Requests of a transaction up to which it is taken not to become a task.
@@ -25,10 +26,24 @@ pub(super) fn must_wait(engine: &mut Engine, client: ClientId, db: usize, comman
     engine.holds.is_waiting(client)
 }
 
-/// Whether a running task holds what the request needs, whoever else waits for it.
-pub(super) fn is_held(engine: &Engine, db: usize, command: &Command, args: &Args<'_>) -> bool {
-    let is_held = |(hash, access)| engine.holds.is_held_by_task(Want::Key { db: db as u32, hash, access });
-    !engine.holds.is_idle() && keys(engine, command.spec, args).any(is_held)
+/// Whether a running task holds what a parked request needs that is to be run as `key` is ready, whoever else waits for it.
+pub(super) fn is_held(engine: &Engine, key: KeyPlace, command: &Command, args: &Args<'_>) -> bool {
+    if engine.holds.is_idle() {
+        return false;
+    }
+    let is_held = |want| engine.holds.is_held_by_task(want);
+    let (db, ready) = key;
+    let want = |(hash, access)| Want::Key { db, hash, access };
+    if is_bulk(command.spec, args) {
+        // It waits for the others as it comes to them.
+        return [Want::Bulk, Want::TaskIn(db, Access::Write), want((ready, Access::Write))].into_iter().any(is_held);
+    }
+    keys(engine, command.spec, args).map(want).any(is_held)
+}
+
+/// Whether the request becomes the task of very many keys, which takes them as it goes.
+fn is_bulk(spec: &CommandSpec, args: &Args<'_>) -> bool {
+    takes_as_it_goes(spec) && key_count(spec, args) > KEYS_AT_ONCE_MAX
 }
 
 /// The first of the things that the request wants which is not free.
@@ -97,7 +112,7 @@ pub(super) fn claim(engine: &Engine, claims: &mut Claims, db: usize, spec: &Comm
 /// Takes the keys of a request for a task that takes them as it goes, before the request is carried out in database `db`; `false`:
 /// it has to wait. What takes its keys itself is left to it.
 pub(super) fn take_keys(slice: &mut Slice<'_>, db: usize, spec: &CommandSpec, args: &Args<'_>) -> bool {
-    if spec.keys.is_empty() || takes_as_it_goes(spec) && key_count(spec, args) > KEYS_AT_ONCE_MAX {
+    if spec.keys.is_empty() || is_bulk(spec, args) {
         return true;
     }
     let databases = if reaches_far(spec) { 0..slice.engine.keyspace.databases() } else { db..db + 1 };
@@ -167,6 +182,12 @@ pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
         "zdiffstore",
         "lmpop",
         "zmpop",
+        "blpop",
+        "brpop",
+        "blmpop",
+        "bzpopmin",
+        "bzpopmax",
+        "bzmpop",
     ];
     NAMES.contains(&spec.name)
 }

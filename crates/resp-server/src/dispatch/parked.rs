@@ -76,7 +76,7 @@ fn serve_key(engine: &mut Engine, key: KeyPlace, mut ticket: u64, left: &mut usi
         if here != value_type {
             continue;
         }
-        if needs_what_is_held(engine, candidate.client) {
+        if needs_what_is_held(engine, key, candidate.client) {
             return End::Held;
         }
         *left = left.saturating_sub(RUN + engine.parked.request(candidate.client).args().len() / KEYS);
@@ -86,12 +86,12 @@ fn serve_key(engine: &mut Engine, key: KeyPlace, mut ticket: u64, left: &mut usi
     End::Served
 }
 
-fn needs_what_is_held(engine: &Engine, client: ClientId) -> bool {
+fn needs_what_is_held(engine: &Engine, key: KeyPlace, client: ClientId) -> bool {
     let args = engine.parked.request(client).args();
     let Resolved::Found(command) = lookup().resolve(&args) else {
         unreachable!("the request has been carried out");
     };
-    holding::is_held(engine, engine.client(client).db, command, &args)
+    holding::is_held(engine, key, command, &args)
 }
 
 /// Runs a parked request; its answer goes to the client's outbox, and the beginning of a long one to where its connection finds it.
@@ -116,7 +116,7 @@ fn run_again(engine: &mut Engine, client: ClientId) {
         }
         // Its connection goes on with it; nothing may come between.
         Next::Pause(_) => {
-            engine.give_up_places(parked);
+            engine.go_on_as_task(parked);
             return engine.begin_answer(client, all);
         }
     }

@@ -258,7 +258,7 @@ enum Holders {
 #[derive(Debug)]
 struct Bulk {
     access: Access,
-    /// Hashes that differ between databases.
+    /// Those that it has taken, and that nobody else may begin to use: hashes that differ between databases.
     hashes: Hashes,
 }
 
@@ -483,7 +483,19 @@ impl Holds {
         true
     }
 
-    /// Gives back what a task holds, at its end, and wakes those who waited for it. Returns what is to be freed in steps.
+    /// The bulk task, which has just begun, holds these keys at once, as those that a bulk task [held](Holds::release) before it: against
+    /// newcomers. It takes each when it comes to it all the same, as another task may have it still. O(its first slice)
+    pub(crate) fn hold_in_bulk(&mut self, keys: Hashes) {
+        self.bulk.as_mut().expect("it has begun").hashes = keys;
+    }
+
+    /// Whether a bulk task held this key among those: for tests.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn are_held_in(keys: &Hashes, key: (u32, u64)) -> bool {
+        keys.contains(Bulk::hash_in(key.0, key.1))
+    }
+
+    /// Gives back what a task holds, at its end, and wakes those who waited for it. Returns the keys of the bulk task.
     /// O(its keys); of the bulk task, and of one that holds a whole database: O(places at which somebody waits).
     pub(crate) fn release(&mut self, held: Held) -> Option<Hashes> {
         self.releases += 1;

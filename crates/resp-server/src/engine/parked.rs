@@ -15,6 +15,8 @@
 //! 1. At each key the clients stand in a queue by ticket, a number in order of arrival. Who is run again in vain keeps its ticket.
 //!    A place in a queue counts only while its client is parked with that ticket: who waited for many keys leaves their queues in
 //!    steps, by a row of JOBS.
+//!    A request of very many keys takes its places in slices, while it holds all of them, and is parked before it lets go of them: no
+//!    change comes between. When it is run again it holds all of them from the first moment on.
 //! 2. A key is in `Awaited` as often as somebody has a place in its queue.
 //! 3. A key that a long command holds is not ready before it is released. Nobody is passed: where the first of a queue needs
 //!    another key that is held, those behind it wait as well.
@@ -29,9 +31,12 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
+#[cfg(any(test, fuzzing))]
+use super::holds::Holds;
 use super::holds::{Serving, Want};
-use super::tasks::OwnedRequest;
+use super::tasks::{BYTES_PER_SLICE, OwnedRequest};
 use super::{ClientId, Engine};
+use crate::keyspace::hashes::Hashes;
 use crate::keyspace::{KeyPlace, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 
@@ -67,9 +72,27 @@ pub struct ParkedRequest {
     ticket: u64,
     /// The keys it waits for, each once, with the first argument that names each.
     keys: Vec<(KeyPlace, usize)>,
+    /// The same as its task held them, if they are very many.
+    held: Option<Hashes>,
     value_type: ValueType,
     /// On the monotonic clock.
     deadline_us: Option<u64>,
+}
+
+/// A request that is about to be parked: it takes its places in the queues.
+#[derive(Debug)]
+struct Entering {
+    client: ClientId,
+    db: usize,
+    ticket: u64,
+    wait: Wait,
+    deadline_us: Option<u64>,
+    /// As far as it is copied.
+    request: OwnedRequest,
+    /// The places that it has.
+    keys: Vec<(KeyPlace, usize)>,
+    /// The argument to go on with.
+    next: usize,
 }
 
 /// One who stands in the queue of a key.
@@ -94,6 +117,8 @@ pub struct Parked {
     queues: BTreeMap<(KeyPlace, u64), (ClientId, usize)>,
     /// Tickets that wait no longer, and the places that they still have.
     given_up: VecDeque<(u64, Vec<(KeyPlace, usize)>)>,
+    /// The task of very many keys that takes its places, if it does.
+    entering: Option<Entering>,
     deadlines: BTreeSet<(u64, ClientId)>,
     /// Clients whose connection has not taken note of their answer yet.
     answered: HashSet<ClientId>,
@@ -148,8 +173,8 @@ impl Parked {
 const KEY_BYTES: usize = 192;
 /// Places in queues that are given up at once, some 0.5 us each; more are, in steps.
 const LEAVE_AT_ONCE: usize = 32;
-/// Places that a step of the job gives up.
-const LEAVE_PER_STEP: usize = 128;
+/// Places that are taken in a slice, and given up in a step of the job, up to 1 us each where there are many.
+pub(crate) const PLACES_PER_STEP: usize = 64;
 /// Clients whose time is up and that a step of the job answers, some 0.5 us for each key that they wait for.
 const TIMEOUTS_PER_STEP: usize = 128;
 
@@ -170,27 +195,85 @@ fn nothing_found(command: &str, reply: &mut Reply) {
 impl Engine {
     /// Parks a client's request, which has found nothing yet. Copies it: O(its length).
     pub(crate) fn park(&mut self, client: ClientId, command: (u32, &'static str), args: &Args<'_>, wait: &Wait) {
-        let db = self.client(client).db;
-        let mut keys: Vec<(KeyPlace, usize)> = Vec::with_capacity(wait.keys.len());
+        let mut entering = self.begin_entering(client, args, wait, self.now.monotonic_us);
+        while self.enter_some(args, &mut entering) {}
+        self.park_entered(command, entering, None);
+    }
+
+    /// Begins to park the request of the task of very many keys, which holds all of them and came when the monotonic clock said so.
+    pub(crate) fn begin_parking(&mut self, client: ClientId, args: &Args<'_>, wait: &Wait, came_us: u64) {
+        let entering = self.begin_entering(client, args, wait, came_us);
+        let before = self.parked.entering.replace(entering);
+        assert!(before.is_none(), "there is one task of very many keys at a time");
+    }
+
+    /// Goes on with that for a slice; whether there is more to do. If not, the task [parks](super::Progress::Parks).
+    pub(crate) fn step_parking(&mut self, args: &Args<'_>) -> bool {
+        let mut entering = self.parked.entering.take().expect("it has begun");
+        let is_more = self.enter_some(args, &mut entering);
+        self.parked.entering = Some(entering);
+        is_more
+    }
+
+    /// The task ends in the middle of that, as its client has gone. Without effect once it is parked.
+    pub(crate) fn give_up_parking(&mut self) {
+        if let Some(entering) = self.parked.entering.take() {
+            self.discard_request(entering.request);
+            self.leave_queues(entering.ticket, entering.keys);
+        }
+    }
+
+    /// Parks the client whose task says that it [parks](super::Progress::Parks), and ends the task. Others come to its keys only now, when
+    /// it waits for all of them.
+    pub(crate) fn end_parking(&mut self, client: ClientId, command: (u32, &'static str)) {
+        let entering = self.parked.entering.take().expect("it has begun");
+        let held = self.end_parked_task(client);
+        self.park_entered(command, entering, held);
+    }
+
+    fn begin_entering(&mut self, client: ClientId, args: &Args<'_>, wait: &Wait, came_us: u64) -> Entering {
         self.parked.last_ticket += 1;
-        for argument in wait.keys.clone() {
-            let key = (db as u32, self.keyspace.store.key(args.at(argument)).hash());
-            if let Entry::Vacant(place) = self.parked.queues.entry((key, self.parked.last_ticket)) {
-                place.insert((client, argument));
+        Entering {
+            client,
+            db: self.client(client).db,
+            ticket: self.parked.last_ticket,
+            wait: wait.clone(),
+            deadline_us: wait.timeout_us.map(|us| came_us.saturating_add(us)),
+            request: OwnedRequest::begin_copy(args),
+            keys: Vec::with_capacity(wait.keys.len()),
+            next: 0,
+        }
+    }
+
+    /// Copies some arguments and takes a place in the queue of each that is a key; whether there are more.
+    fn enter_some(&mut self, args: &Args<'_>, entering: &mut Entering) -> bool {
+        let end = args.len().min(entering.next + PLACES_PER_STEP);
+        let bytes_max = entering.request.bytes.len() + BYTES_PER_SLICE;
+        while entering.next < end && entering.request.bytes.len() < bytes_max {
+            let (argument, arg) = (entering.next, args.at(entering.next));
+            entering.next += 1;
+            entering.request.copy_arg(arg);
+            if !entering.wait.keys.contains(&argument) {
+                continue;
+            }
+            let key = (entering.db as u32, self.keyspace.store.key(arg).hash());
+            if let Entry::Vacant(place) = self.parked.queues.entry((key, entering.ticket)) {
+                place.insert((entering.client, argument));
                 self.keyspace.awaited.enter(key);
-                keys.push((key, argument));
+                entering.keys.push((key, argument));
             }
         }
-        let parked = ParkedRequest {
-            request: OwnedRequest::copy_of(args),
-            db,
-            command,
-            ticket: self.parked.last_ticket,
-            keys,
-            value_type: wait.value_type,
-            deadline_us: wait.timeout_us.map(|us| self.now.monotonic_us.saturating_add(us)),
-        };
-        self.park_again(client, parked);
+        let is_more = entering.next < args.len();
+        if !is_more {
+            entering.request.batch.end_request();
+        }
+        is_more
+    }
+
+    fn park_entered(&mut self, command: (u32, &'static str), entering: Entering, held: Option<Hashes>) {
+        let Entering { client, db, ticket, wait, deadline_us, request, keys, .. } = entering;
+        let value_type = wait.value_type;
+        self.park_again(client, ParkedRequest { request, db, command, ticket, keys, held, value_type, deadline_us });
     }
 
     /// Parks a request that has its places in the queues, for the first time or after it was [taken up](Engine::take_up).
@@ -198,7 +281,8 @@ impl Engine {
         if let Some(deadline_us) = parked.deadline_us {
             self.parked.deadlines.insert((deadline_us, client));
         }
-        let bytes = parked.request.memory_bytes() + parked.keys.len() * KEY_BYTES;
+        let held_bytes = parked.held.as_ref().map_or(0, Hashes::memory_bytes);
+        let bytes = parked.request.memory_bytes() + parked.keys.len() * KEY_BYTES + held_bytes;
         let before = self.parked.clients.insert(client, parked);
         assert!(before.is_none(), "a client has one request at a time");
         self.buffer_bytes += bytes as u64;
@@ -225,8 +309,20 @@ impl Engine {
 
     /// A request that was [taken up](Engine::take_up) waits no longer.
     pub(crate) fn give_up_places(&mut self, parked: ParkedRequest) {
+        if let Some(held) = parked.held {
+            self.garbage.add(held);
+        }
         self.discard_request(parked.request);
         self.leave_queues(parked.ticket, parked.keys);
+    }
+
+    /// A request that was [taken up](Engine::take_up) goes on as a task. If its keys are very many, it has all of them before those who
+    /// stand behind it, and before newcomers.
+    pub(crate) fn go_on_as_task(&mut self, mut parked: ParkedRequest) {
+        if let Some(keys) = parked.held.take() {
+            self.holds.hold_in_bulk(keys);
+        }
+        self.give_up_places(parked);
     }
 
     /// Gives up the places of a ticket: at once if they are few.
@@ -248,7 +344,7 @@ impl Engine {
     /// Gives up some places of those who wait no longer; whether there are more.
     pub(super) fn step_places(&mut self) -> bool {
         let Some((ticket, mut keys)) = self.parked.given_up.pop_front() else { return false };
-        self.leave_some(ticket, &mut keys, LEAVE_PER_STEP);
+        self.leave_some(ticket, &mut keys, PLACES_PER_STEP);
         if keys.is_empty() {
             self.garbage.add(keys);
         } else {
@@ -453,7 +549,15 @@ impl Engine {
         let parked = &self.parked;
         let waiting: usize = parked.clients.values().map(|request| request.keys.len()).sum();
         let leaving: usize = parked.given_up.iter().map(|(_, keys)| keys.len()).sum();
-        assert_eq!(parked.queues.len(), waiting + leaving);
+        let entering = parked.entering.as_ref().map_or(0, |entering| entering.keys.len());
+        assert_eq!(parked.queues.len(), waiting + leaving + entering);
+        if let Some(Entering { client, ticket, keys, .. }) = &parked.entering {
+            assert!(self.has_task(*client) && !parked.clients.contains_key(client));
+            for (key, argument) in keys {
+                assert_eq!(parked.queues[&(*key, *ticket)], (*client, *argument));
+                assert!(self.holds.is_held(key.0 as usize, key.1) && !self.keyspace.awaited.is_ready(*key));
+            }
+        }
         let mut keys: Vec<KeyPlace> = parked.queues.keys().map(|&(key, _)| key).collect();
         keys.dedup();
         assert_eq!(self.keyspace.awaited.len(), keys.len());
@@ -464,6 +568,7 @@ impl Engine {
             assert!(!parked.answered.contains(&id));
             for (key, argument) in &request.keys {
                 assert_eq!(parked.queues[&(*key, request.ticket)], (id, *argument));
+                assert!(request.held.as_ref().is_none_or(|held| Holds::are_held_in(held, *key)));
             }
         }
         assert!(!parked.serving, "serving does not stop in its middle");

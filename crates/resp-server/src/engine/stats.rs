@@ -109,6 +109,13 @@ impl Stats {
         }
     }
 
+    /// A call that was counted is parked: it is counted again when it is answered.
+    pub fn uncount_call(&mut self, number: u32, name: &'static str) {
+        let cell = self.command(number as usize, name);
+        cell.calls = cell.calls.saturating_sub(1);
+        self.commands_processed = self.commands_processed.saturating_sub(1);
+    }
+
     /// Ends a run of calls that took so long altogether: the time is shared among them by their number, also in the histograms,
     /// which are kept if `tracked`. None: there was no call.
     pub fn end_run(&mut self, elapsed_ns: u64, tracked: bool) -> Option<EndedRun> {

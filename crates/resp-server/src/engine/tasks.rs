@@ -17,6 +17,7 @@ use std::fmt::Debug;
 
 use super::holds::{Access, Claims, Held};
 use super::{Client, ClientId, Engine};
+use crate::keyspace::hashes::Hashes;
 use crate::keyspace::{Db, Millis};
 use crate::proto::{Args, Batch, CommandError, Reply, Span};
 
@@ -39,6 +40,11 @@ pub trait Sliced: Debug {
     /// What it holds, for one that is [`Holding::Claims`]. Asked once, as it begins.
     fn claims(&mut self) -> Claims {
         Claims::default()
+    }
+
+    /// Whether it goes on if its client goes, for one that writes: not before it has anything to write.
+    fn outlives_client(&self) -> bool {
+        true
     }
 
     /// Whether it needs its client's state, also when the client has gone.
@@ -86,6 +92,8 @@ pub enum Progress {
     Close,
     /// Another task holds the key that it needs next; [`Slice::take`] said so.
     Waits,
+    /// It has found nothing and has its places in the queues: its client is to be [parked](Engine::end_parking).
+    Parks,
 }
 
 /// What a slice may touch.
@@ -156,6 +164,11 @@ impl Slice<'_> {
         is_taken
     }
 
+    /// Who may be parked if it finds nothing: no transaction, and nobody who has gone.
+    pub fn parker(&self) -> Option<ClientId> {
+        self.client.filter(|_| self.part == Part::Whole)
+    }
+
     /// Whether another task holds a key.
     pub fn is_held(&self, db: usize, hash: u64) -> bool {
         self.part == Part::Whole && self.engine.holds.is_held(db, hash)
@@ -202,16 +215,16 @@ pub struct OwnedRequest {
 }
 
 impl OwnedRequest {
-    /// A request as a copy of one whose arguments are all among its bytes.
-    pub fn copy_of(args: &Args<'_>) -> OwnedRequest {
-        let (mut bytes, mut batch) = (Vec::new(), Batch::new());
-        for arg in args.from(0) {
-            let start = u32::try_from(bytes.len()).expect("a request is shorter than 4 GiB");
-            batch.push_arg(Span { start, len: arg.len() as u32 });
-            bytes.extend_from_slice(arg);
-        }
-        batch.end_request();
-        OwnedRequest { bytes, batch, index: 0 }
+    /// The beginning of a copy of a request whose arguments are all among its bytes.
+    pub fn begin_copy(args: &Args<'_>) -> OwnedRequest {
+        OwnedRequest { bytes: Vec::with_capacity(args.extent()), batch: Batch::with_room(args.len()), index: 0 }
+    }
+
+    /// Copies the next argument.
+    pub fn copy_arg(&mut self, arg: &[u8]) {
+        let start = u32::try_from(self.bytes.len()).expect("a request is shorter than 4 GiB");
+        self.batch.push_arg(Span { start, len: arg.len() as u32 });
+        self.bytes.extend_from_slice(arg);
     }
 
     /// Bytes of memory that it takes, about.
@@ -291,7 +304,8 @@ impl Engine {
         assert!(before.is_none(), "a client has one command at a time");
     }
 
-    /// Gives the task of a client a slice; `args` is the request that began it. It is forgotten with its end.
+    /// Gives the task of a client a slice; `args` is the request that began it. It is forgotten with its end; one that parks is ended by
+    /// [`end_parking`](Engine::end_parking).
     ///
     /// # Errors
     /// The command's; it has ended then.
@@ -307,7 +321,7 @@ impl Engine {
         task.reply_bytes += reply.len().saturating_sub(replied);
         self.tasks.last_reply_bytes = task.reply_bytes;
         match outcome {
-            Ok(Progress::More | Progress::Waits) => drop(self.tasks.of_clients.insert(client, task)),
+            Ok(Progress::More | Progress::Waits | Progress::Parks) => drop(self.tasks.of_clients.insert(client, task)),
             Ok(Progress::Done | Progress::Close) | Err(_) => self.end_task(task),
         }
         outcome
@@ -335,24 +349,34 @@ impl Engine {
         outcome
     }
 
-    fn end_task(&mut self, mut task: Task) {
+    /// Ends the task of a client whose request is parked; the keys that it held.
+    pub(super) fn end_parked_task(&mut self, client: ClientId) -> Option<Hashes> {
+        let task = self.tasks.of_clients.remove(&client).expect("it has just said that it parks");
+        self.end(task)
+    }
+
+    fn end_task(&mut self, task: Task) {
+        if let Some(keys) = self.end(task) {
+            self.garbage.add(keys);
+        }
+    }
+
+    /// The keys that it held, if it took them as it went.
+    fn end(&mut self, mut task: Task) -> Option<Hashes> {
         self.keyspace.store.take_back(task.promised);
         task.sliced.end(self);
         task.kept.iter().for_each(|&(db, hash)| self.keyspace.let_go_of(db, hash));
         task.kept_whole.iter().for_each(|&db| self.keyspace.let_all_go(db));
-        if let Some(held) = task.held
-            && let Some(hashes) = self.holds.release(held)
-        {
-            self.garbage.add(hashes);
-            self.garbage.add(self.keyspace.let_go_of_bulk());
-        }
+        let keys = self.holds.release(task.held?)?;
+        self.garbage.add(self.keyspace.let_go_of_bulk());
+        Some(keys)
     }
 
     /// The client goes in the middle of its task. One that writes goes on with the request as its own; others end here.
     /// Without effect if no task of the client runs. Call it before [`disconnect`](Engine::disconnect).
     pub fn leave_task(&mut self, client: ClientId, request: OwnedRequest) {
         match self.tasks.of_clients.remove(&client) {
-            Some(task) if task.writes => {
+            Some(task) if task.writes && task.sliced.outlives_client() => {
                 let client = task.sliced.needs_client().then(|| Box::new(self.client_mut(client).take_over()));
                 self.tasks.orphans.push_back(Orphan { task, request, waits_since: None, client });
             }
@@ -403,6 +427,7 @@ impl Engine {
                 orphan.client = id.and_then(|id| self.clients.remove(id)).map(Box::new);
                 self.tasks.orphans.push_back(orphan);
             }
+            Ok(Progress::Parks) => unreachable!("who has gone is not parked"),
             Ok(Progress::Done | Progress::Close) | Err(_) => {
                 self.end_task(orphan.task);
                 if let Some(id) = id {

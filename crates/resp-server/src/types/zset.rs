@@ -177,6 +177,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many members of equal score changes of the set have read so far: some 20 each where all scores are the same.
+    pub fn ties(&self) -> u64 {
+        match self {
+            Reader::Packed(_) => 0,
+            Reader::Large(set, _) => set.ties,
+        }
+    }
+
     /// Prepares for members to be looked up, where that takes time (see [`look_ahead`]).
     #[inline]
     pub fn look_ahead<'n>(&self, name_at: impl Fn(usize) -> Option<&'n [u8]>) {
@@ -192,7 +200,7 @@ impl<'a> Reader<'a> {
                 let (rank, pair) = packed.pairs().enumerate().find(|(_, pair)| pair.member == member)?;
                 Some((rank as u64, pair.score))
             }
-            Reader::Large(set, store) => set.rank(store, member),
+            Reader::Large(set, store) => set.rank(store, member, &mut 0),
         }
     }
 
@@ -487,6 +495,8 @@ pub struct SortedSet {
     encoding: Encoding,
     /// The greatest salt that a member has had.
     salts: u32,
+    /// Members of equal score that changes have read so far, to find places among them.
+    ties: u64,
 }
 
 /// An entry's member and score.
@@ -509,7 +519,7 @@ impl SortedSet {
 
     /// An empty set with a map of its own. Takes no memory of the store yet.
     pub fn new(store: &mut Store, encoding: Encoding) -> SortedSet {
-        SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0 }
+        SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0, ties: 0 }
     }
 
     /// What packed bytes hold, some hundred members at most.
@@ -557,19 +567,20 @@ impl SortedSet {
         Some(split(&entry).1)
     }
 
-    fn rank(&self, store: &Store, member: &[u8]) -> Option<(u64, f64)> {
+    fn rank(&self, store: &Store, member: &[u8], ties: &mut u64) -> Option<(u64, f64)> {
         let name = self.name(store, member);
         let key = store.key(name.key());
         let (_, entry) = store.find_entry(self.map, &key)?;
         let (_, score) = split(&entry);
-        Some((self.place(store, member, Scored { score, hash: key.hash() }), score))
+        Some((self.place(store, member, Scored { score, hash: key.hash() }, ties), score))
     }
 
-    /// The rank that `member` has as this item, or would have.
-    fn place(&self, store: &Store, member: &[u8], item: Scored) -> u64 {
+    /// The rank that `member` has as this item, or would have. Counts the members that it reads.
+    fn place(&self, store: &Store, member: &[u8], item: Scored, ties: &mut u64) -> u64 {
         self.ranks.partition_point(|other| {
             // Its own hash: the member itself (3).
             let is_tie = other.score == item.score && other.hash != item.hash;
+            *ties += u64::from(is_tie);
             other.score < item.score || (is_tie && self.with_member(store, other, |name| name < member))
         })
     }
@@ -608,13 +619,14 @@ impl SortedSet {
         };
         let score = encoding.keeps(score);
         let bytes = score.to_le_bytes();
+        let mut ties = self.ties;
         let change = match old {
             Some((_, old)) if old == score => return Ok(Change::None),
             Some((location, old)) => {
                 if !store.write_in_place(self.map, &key, location, name.parts_len(), &bytes) {
                     store.put_at(self.map, &key, Some(location), UserFlags::NONE, &[length, rest, &bytes])?;
                 }
-                let rank = self.place(store, member, Scored { score: old, hash: key.hash() });
+                let rank = self.place(store, member, Scored { score: old, hash: key.hash() }, &mut ties);
                 let item = self.change_ranks(store, |ranks| ranks.remove(rank));
                 debug_assert_eq!(item, Scored { score: old, hash: key.hash() });
                 Change::Moved
@@ -626,16 +638,19 @@ impl SortedSet {
             }
         };
         let item = Scored { score, hash: key.hash() };
-        let rank = self.place(store, member, item);
+        let rank = self.place(store, member, item, &mut ties);
+        self.ties = ties;
         self.change_ranks(store, |ranks| ranks.insert(rank, item));
         Ok(change)
     }
 
     /// Takes a member out; whether it was there.
     pub fn remove(&mut self, store: &mut Store, member: &[u8]) -> bool {
-        let Some((rank, _)) = self.rank(store, member) else {
+        let mut ties = self.ties;
+        let Some((rank, _)) = self.rank(store, member, &mut ties) else {
             return false;
         };
+        self.ties = ties;
         self.change_ranks(store, |ranks| ranks.remove(rank));
         let name = self.name(store, member);
         let key = store.key(name.key());

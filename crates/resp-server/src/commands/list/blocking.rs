@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::form::{end_argument, move_element};
 use super::moving::{KEYS_MOVE, ManyPop, pop_many_with_key, pop_with_key};
+use crate::commands::generic::first::take_from_first;
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run};
 use crate::engine::Wait;
 use crate::keyspace::{Db, Millis, ValueType};
@@ -36,7 +37,7 @@ const BLPOP: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes an element off the head of the first list that has one; waits for one if none has.",
         since: "2.0.0",
-        complexity: "O(N) in the number of keys.",
+        complexity: "O(N) in the number of keys; in slices beyond 1,024.",
         syntax: "key [key ...] timeout:double",
         ..Doc::of(Group::List)
     },
@@ -55,12 +56,8 @@ const BRPOP: CommandSpec = CommandSpec {
 fn pop(db: &mut Db<'_>, args: &Args<'_>, end: End, reply: &mut Reply) -> Outcome {
     let keys = 1..args.len() - 1;
     let timeout_us = timeout_us(args.at(keys.end), db.now())?;
-    for key in keys.clone() {
-        if pop_with_key(db, args.at(key), end, reply)? {
-            return Ok(Flow::Done);
-        }
-    }
-    Ok(park(keys, ValueType::List, timeout_us))
+    let wait = wait(keys.clone(), ValueType::List, timeout_us);
+    take_from_first((db, args, reply), keys, end, pop_with_key, Some(wait))
 }
 
 const BLMOVE: CommandSpec = CommandSpec {
@@ -102,7 +99,7 @@ fn move_or_park(db: &mut Db<'_>, args: &Args<'_>, (from, to): (End, End), reply:
     let timeout_us = timeout_us(args.at(args.len() - 1), db.now())?;
     Ok(match move_element(db, (args.at(1), from), (args.at(2), to), reply)? {
         Some(()) => Flow::Done,
-        None => park(1..2, ValueType::List, timeout_us),
+        None => Flow::Park(wait(1..2, ValueType::List, timeout_us)),
     })
 }
 
@@ -116,7 +113,7 @@ const BLMPOP: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes elements off an end of the first list that has some; waits for one if none has.",
         since: "7.0.0",
-        complexity: "O(N+M) in the number of keys and the elements returned.",
+        complexity: "O(N+M) in the number of keys and the elements returned; in slices beyond 1,024 keys.",
         syntax: "timeout:double numkeys:integer key [key ...] <LEFT | RIGHT> [COUNT count]",
         ..Doc::of(Group::List)
     },
@@ -125,17 +122,13 @@ const BLMPOP: CommandSpec = CommandSpec {
 fn blmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let asked = ManyPop::parse(args, 2)?;
     let timeout_us = timeout_us(args.at(1), db.now())?;
-    for at in asked.keys.clone() {
-        if let Some(flow) = pop_many_with_key(&asked, db, args, at, reply)? {
-            return Ok(flow);
-        }
-    }
-    Ok(park(asked.keys, ValueType::List, timeout_us))
+    let wait = wait(asked.keys.clone(), ValueType::List, timeout_us);
+    take_from_first((db, args, reply), asked.keys.clone(), asked, pop_many_with_key, Some(wait))
 }
 
-/// What a command does that has found nothing.
-pub(in crate::commands) fn park(keys: Range<usize>, value_type: ValueType, timeout_us: Option<u64>) -> Flow {
-    Flow::Park(Wait { keys, value_type, timeout_us })
+/// What a command waits for that has found nothing.
+pub(in crate::commands) fn wait(keys: Range<usize>, value_type: ValueType, timeout_us: Option<u64>) -> Wait {
+    Wait { keys, value_type, timeout_us }
 }
 
 /// An argument in seconds, which may have a fraction, in microseconds; `None` for 0, which is for ever. As in Redis it counts in

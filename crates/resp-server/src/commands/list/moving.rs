@@ -87,7 +87,7 @@ const LMPOP: CommandSpec = CommandSpec {
 
 fn lmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let request = ManyPop::parse(args, 1)?;
-    take_from_first((db, args, reply), request.keys.clone(), request, pop_many_with_key)
+    take_from_first((db, args, reply), request.keys.clone(), request, pop_many_with_key, None)
 }
 
 /// What LMPOP and BLMPOP are asked for.
@@ -155,15 +155,22 @@ pub(super) fn pop_many_with_key(
     Ok(Some(flow))
 }
 
-/// Takes the element at an end of the list at `key` and replies with the key and it, as BLPOP and BRPOP do; `false`, and no reply, if there
-/// is no list.
+/// Takes the element at an end of the list at the key that is argument `at` and replies with the key and it, as BLPOP and BRPOP do; `None`,
+/// and no reply, if there is no list.
 ///
 /// # Errors
 /// When the key is of another type.
-pub(super) fn pop_with_key(db: &mut Db<'_>, key: &[u8], end: End, reply: &mut Reply) -> Result<bool, CommandError> {
+pub(super) fn pop_with_key(
+    &end: &End,
+    db: &mut Db<'_>,
+    args: &Args<'_>,
+    at: usize,
+    reply: &mut Reply,
+) -> Result<Option<Flow>, CommandError> {
+    let key = args.at(at);
     let found = db.find(key);
     if view(db, &found)?.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     let mut element = Reply::new();
     let popped = pop_some(db, found, end, 1, &mut element)?;
@@ -171,5 +178,5 @@ pub(super) fn pop_with_key(db: &mut Db<'_>, key: &[u8], end: End, reply: &mut Re
     reply.array(2);
     reply.bulk(key);
     reply.append(element);
-    Ok(true)
+    Ok(Some(Flow::Done))
 }

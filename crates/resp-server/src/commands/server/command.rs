@@ -1,9 +1,5 @@
 //! COMMAND: the commands about commands. All that they tell comes from the rows.
 
-use std::sync::OnceLock;
-
-use bytes::Bytes;
-
 use super::syntax::{self, Argument, Kind};
 use crate::commands::bitmap::bitfield::only_gets;
 use crate::commands::generic::many;
@@ -14,7 +10,7 @@ use crate::commands::{
 };
 use crate::engine::tasks::{BYTES_PER_SLICE, Holding};
 use crate::engine::{Progress, Slice, Sliced};
-use crate::proto::{Args, CommandError, Protocol, Reply};
+use crate::proto::{Args, CommandError, Reply};
 use crate::text::glob::{self, Case};
 use Flag::{Loading, Sentinel, Stale};
 
@@ -51,8 +47,33 @@ const COMMAND: CommandSpec = CommandSpec {
 
 fn command(_: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply) -> Outcome {
     reply.array(all().count());
-    all().for_each(|spec| reply_info(None, spec, reply));
-    Ok(Flow::Done)
+    Ok(Flow::Sliced(Box::new(All { tell: reply_info, next: 0 })))
+}
+
+/// All commands being told of, some at a time: 1 us each for COMMAND, and 1 to 4 for its DOCS.
+#[derive(Debug)]
+struct All {
+    tell: fn(Option<&CommandSpec>, &CommandSpec, &mut Reply),
+    /// The number of the command to go on with.
+    next: usize,
+}
+
+impl Sliced for All {
+    fn holding(&self) -> Holding {
+        Holding::Nothing
+    }
+
+    fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
+        const PER_SLICE: usize = 24;
+        let mut told = 0;
+        for spec in all().skip(self.next).take(PER_SLICE) {
+            (self.tell)(None, spec, slice.reply);
+            told += 1;
+        }
+        self.next += told;
+        slice.reply.seal(BYTES_PER_SLICE);
+        Ok(if told < PER_SLICE { Progress::Done } else { Progress::More })
+    }
 }
 
 const COMMAND_COUNT: CommandSpec = CommandSpec {
@@ -310,23 +331,10 @@ const COMMAND_DOCS: CommandSpec = CommandSpec {
 
 fn command_docs(_: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if args.len() == 2 {
-        reply.raw_by_reference(all_docs(reply.protocol));
-        return Ok(Flow::Done);
+        reply.map(all().count());
+        return Ok(Flow::Sliced(Box::new(All { tell: reply_docs, next: 0 })));
     }
     tell_named(Told::Count(0), args, reply)
-}
-
-/// The reply about all commands: it takes 300 us to write and never changes, so it is written once.
-fn all_docs(protocol: Protocol) -> Bytes {
-    static WRITTEN: [OnceLock<Bytes>; 2] = [const { OnceLock::new() }; 2];
-    let write = || {
-        let mut reply = Reply::new();
-        reply.protocol = protocol;
-        reply.map(all().count());
-        all().for_each(|spec| reply_docs(None, spec, &mut reply));
-        reply.into_bytes()
-    };
-    WRITTEN[usize::from(protocol == Protocol::Resp3)].get_or_init(write).clone()
 }
 
 /// A command's name and the map of what there is to say about it.

@@ -380,7 +380,7 @@ fn to_end(
         match context.engine.step_task(context.client, args, reply)? {
             Progress::Done | Progress::Close => return Ok(()),
             Progress::More => {}
-            Progress::Waits => unreachable!("a command that reads one key waits for no other"),
+            Progress::Waits | Progress::Parks => unreachable!("a command that reads one key waits for no other"),
         }
     }
 }

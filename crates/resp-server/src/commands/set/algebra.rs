@@ -175,6 +175,8 @@ const SDIFFSTORE: CommandSpec = CommandSpec {
 const TARGET: usize = 1;
 /// Sets up to which a union for a reply is told without being built.
 const UNION_TOLD_MAX: usize = 8;
+/// Members of a result that is built whose places are fetched together.
+const KEPT_AHEAD: usize = 16;
 /// Bytes of members that become a segment of the reply.
 const SEGMENT: usize = 64 * 1024;
 
@@ -472,6 +474,9 @@ impl Combining {
                 return Ok(false);
             }
             self.keep(db, budget)?;
+            if !self.bite.members.is_empty() {
+                return Ok(false);
+            }
             if self.cursor == 0 {
                 self.at += 1;
             }
@@ -507,15 +512,18 @@ impl Combining {
         }
     }
 
-    /// Adds what is left of the bite to the result.
+    /// Adds what is left of the bite to the result, as far as the budget goes, but a member at least.
     fn keep(&mut self, db: &mut Db<'_>, budget: &mut Budget) -> Result<(), CommandError> {
         let limits = *db.limits();
         let Bite { bytes, members, .. } = &mut self.bite;
-        if let Sink::Built(set) = &self.sink {
-            set.source().fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
-        }
-        for member in members.drain(..) {
-            let member = &bytes[member];
+        let mut kept = 0;
+        while let Some(member) = members.get(kept).map(|member| &bytes[member.clone()]) {
+            if let Sink::Built(set) = &self.sink
+                && kept.is_multiple_of(KEPT_AHEAD)
+            {
+                let next = members.iter().skip(kept).take(KEPT_AHEAD);
+                set.source().fetch(db.store(), next.map(|member| &bytes[member.clone()]));
+            }
             budget.spend(member.len());
             match &mut self.sink {
                 Sink::Told => self.told.bulk(member),
@@ -527,7 +535,12 @@ impl Combining {
                 }
             }
             self.len += 1;
+            kept += 1;
+            if budget.is_spent() {
+                break;
+            }
         }
+        members.drain(..kept);
         self.told.seal(SEGMENT);
         Ok(())
     }

@@ -32,7 +32,7 @@ impl Budget {
     pub(super) const MEMBER: usize = 256;
     /// What it costs beside that to add or remove it: 0.5 to 1 us, several while the index grows.
     const CHANGE: usize = 1792;
-    /// What a random choice costs beside that: it goes through a segment of the index, 1 to 2 us.
+    /// What a random choice costs beside that: nothing that it looks at is in the cache.
     const CHOICE: usize = 256;
 
     /// For a handler: some 240 members to look at, 32 to change.

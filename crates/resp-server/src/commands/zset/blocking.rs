@@ -2,10 +2,11 @@
 
 use super::long::{Edit, Shape};
 use super::pop::{MultiPop, pop_many_with_key};
-use crate::commands::list::blocking::{COUNTED_KEYS, KEYS_BEFORE_TIMEOUT, park, timeout_us};
+use crate::commands::generic::first::take_from_first;
+use crate::commands::list::blocking::{COUNTED_KEYS, KEYS_BEFORE_TIMEOUT, timeout_us, wait};
 use crate::commands::spec::{Arity, CommandSpec, Doc, Flag, Flow, Group, Large, Outcome, Run};
 use crate::keyspace::{Db, Event, ValueType};
-use crate::proto::{Args, Reply};
+use crate::proto::{Args, CommandError, Reply};
 use crate::types::zset::Direction;
 
 /// Table of contents.
@@ -21,7 +22,7 @@ const BZPOPMIN: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes the member with the lowest score of the first sorted set that is there; waits for one if none is.",
         since: "5.0.0",
-        complexity: "O(K + log N) for K keys.",
+        complexity: "O(K + log N) for K keys; in slices beyond 1,024.",
         syntax: "key [key ...] timeout:double",
         ..Doc::of(Group::SortedSet)
     },
@@ -40,28 +41,39 @@ const BZPOPMAX: CommandSpec = CommandSpec {
 fn pop_one(db: &mut Db<'_>, args: &Args<'_>, direction: Direction, reply: &mut Reply) -> Outcome {
     let keys = 1..args.len() - 1;
     let timeout_us = timeout_us(args.at(keys.end), db.now())?;
-    for key in keys.clone().map(|at| args.at(at)) {
-        let found = db.find(key);
-        let Some(mut edit) = Edit::begin(db, &found)? else { continue };
-        let mut taken = None;
-        let rank = edit.read(db, &found, |set| {
-            let rank = if direction == Direction::Forward { 0 } else { set.len() - 1 };
-            set.visit(rank..rank + 1, direction, |member, score| {
-                taken = Some((member.to_vec(), score));
-                true
-            });
-            rank
+    let wait = wait(keys.clone(), ValueType::SortedSet, timeout_us);
+    take_from_first((db, args, reply), keys, direction, pop_with_key, Some(wait))
+}
+
+/// Takes the member at an end of the sorted set at the key that is argument `at` and replies with the key and it; `None`, and no reply, if
+/// there is none.
+fn pop_with_key(
+    &direction: &Direction,
+    db: &mut Db<'_>,
+    args: &Args<'_>,
+    at: usize,
+    reply: &mut Reply,
+) -> Result<Option<Flow>, CommandError> {
+    let key = args.at(at);
+    let found = db.find(key);
+    let Some(mut edit) = Edit::begin(db, &found)? else { return Ok(None) };
+    let mut taken = None;
+    let rank = edit.read(db, &found, |set| {
+        let rank = if direction == Direction::Forward { 0 } else { set.len() - 1 };
+        set.visit(rank..rank + 1, direction, |member, score| {
+            taken = Some((member.to_vec(), score));
+            true
         });
-        edit.remove_ranks(db, &found, rank..rank + 1);
-        let event = if direction == Direction::Forward { Event::ZpopMin } else { Event::ZpopMax };
-        edit.end(db, key, found, event)?;
-        let (member, score) = taken.expect("a sorted set that is there has a member");
-        reply.array(3);
-        reply.bulk(key);
-        Shape::Flat.member(&member, score, reply);
-        return Ok(Flow::Done);
-    }
-    Ok(park(keys, ValueType::SortedSet, timeout_us))
+        rank
+    });
+    edit.remove_ranks(db, &found, rank..rank + 1);
+    let event = if direction == Direction::Forward { Event::ZpopMin } else { Event::ZpopMax };
+    edit.end(db, key, found, event)?;
+    let (member, score) = taken.expect("a sorted set that is there has a member");
+    reply.array(3);
+    reply.bulk(key);
+    Shape::Flat.member(&member, score, reply);
+    Ok(Some(Flow::Done))
 }
 
 const BZMPOP: CommandSpec = CommandSpec {
@@ -74,7 +86,7 @@ const BZMPOP: CommandSpec = CommandSpec {
     doc: Doc {
         summary: "Takes members from an end of the first sorted set that is there; waits for one if none is.",
         since: "7.0.0",
-        complexity: "O(K + M log N) for K keys and M members taken.",
+        complexity: "O(K + M log N) for K keys and M members taken; in slices beyond 1,024 keys or 128 members.",
         syntax: "timeout:double numkeys:integer key [key ...] <MIN | MAX> [COUNT count]",
         ..Doc::of(Group::SortedSet)
     },
@@ -83,10 +95,6 @@ const BZMPOP: CommandSpec = CommandSpec {
 fn bzmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let asked = MultiPop::parse(args, 2)?;
     let timeout_us = timeout_us(args.at(1), db.now())?;
-    for at in asked.keys.clone() {
-        if let Some(flow) = pop_many_with_key(&asked, db, args, at, reply)? {
-            return Ok(flow);
-        }
-    }
-    Ok(park(asked.keys, ValueType::SortedSet, timeout_us))
+    let wait = wait(asked.keys.clone(), ValueType::SortedSet, timeout_us);
+    take_from_first((db, args, reply), asked.keys.clone(), asked, pop_many_with_key, Some(wait))
 }

@@ -238,6 +238,7 @@ impl Adding {
             let given = parse_f64(args.at(self.next)).expect("all were checked");
             self.next += 2;
             edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next - 1 + 2 * ahead)));
+            let ties = edit.ties(db, found);
             let options = self.options;
             let old = if options.ask_for_old() { edit.read(db, found, |set| set.score(member)) } else { None };
             let new = if options.ask_for_old() { options.score(old, given)? } else { Some(given) };
@@ -250,6 +251,7 @@ impl Adding {
                 }
             }
             self.room.spend(member.len());
+            budget.pay_ties(edit.ties(db, found) - ties);
             if !budget.pay_change(member.len()) {
                 return Ok(self.next == args.len());
             }
@@ -353,7 +355,9 @@ impl Removing {
         while self.next < args.len() {
             let member = args.at(self.next);
             edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next + ahead)));
+            let ties = edit.ties(db, found);
             self.removed += i64::from(edit.remove(db, found, member));
+            budget.pay_ties(edit.ties(db, found) - ties);
             self.next += 1;
             if !budget.pay_change(member.len()) {
                 return self.next == args.len();

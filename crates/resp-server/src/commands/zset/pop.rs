@@ -176,7 +176,7 @@ const ZMPOP: CommandSpec = CommandSpec {
 
 fn zmpop(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let asked = MultiPop::parse(args, 1)?;
-    take_from_first((db, args, reply), asked.keys.clone(), asked, pop_many_with_key)
+    take_from_first((db, args, reply), asked.keys.clone(), asked, pop_many_with_key, None)
 }
 
 /// Takes members from an end of the sorted set at the key that is argument `at` and replies with the key and them, as ZMPOP does; `None`,

@@ -33,6 +33,30 @@ fn the_commands_that_a_request_names_are_told_in_slices() {
 }
 
 #[test]
+fn all_commands_are_told_of_in_slices() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let names: Vec<&str> = crate::commands::all().map(|spec| spec.name).collect();
+    for protocol in ["HELLO 2", "HELLO 3"] {
+        clients.ask(client, &words(protocol)).unwrap();
+        for (all, some) in
+            [("COMMAND", "COMMAND INFO"), ("COMMAND INFO", "COMMAND INFO"), ("COMMAND DOCS", "COMMAND DOCS")]
+        {
+            let mut slices = 1;
+            let mut outcome = clients.ask(client, &words(all));
+            while outcome == SLICE {
+                slices += 1;
+                outcome = clients.turn(client);
+            }
+            assert!(slices > names.len() / 32, "{all} took {slices} slices");
+            let request: Vec<&str> = words(some).into_iter().chain(names.iter().copied()).collect();
+            assert_eq!(clients.ask(client, &request), SLICE);
+            assert!(outcome.unwrap() == clients.finish(client), "{all}");
+        }
+    }
+}
+
+#[test]
 fn settings_are_looked_for_in_slices() {
     let mut clients = Clients::new();
     let client = clients.connect();

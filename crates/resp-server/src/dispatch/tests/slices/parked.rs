@@ -35,7 +35,7 @@ impl Clients {
     }
 
     /// Turns for all clients until nothing is under way but what is parked; the replies.
-    fn settle_but_parked(&mut self) -> HashMap<ClientId, String> {
+    pub(super) fn settle_but_parked(&mut self) -> HashMap<ClientId, String> {
         let mut replies = HashMap::new();
         loop {
             let is_left = serve_parked(&mut self.engine);
@@ -62,9 +62,9 @@ impl Clients {
     }
 }
 
-const PARKED: Outcome = Err(Pause::Park);
+pub(super) const PARKED: Outcome = Err(Pause::Park);
 
-fn bulk(text: &str) -> Outcome {
+pub(super) fn bulk(text: &str) -> Outcome {
     Ok(format!("${}\r\n{text}\r\n", text.len()))
 }
 

@@ -95,6 +95,22 @@ fn long_commands_on_sets_take_slices_and_answer_as_short_ones() {
 }
 
 #[test]
+fn a_set_is_built_of_a_few_members_a_slice() {
+    let (mut clients, [client, ..]) = with_large_sets();
+    for (request, members) in [("SUNIONSTORE d a b", 7500), ("SDIFFSTORE d a none", 5000), ("SINTERSTORE d a a", 5000)]
+    {
+        let mut slices = 1;
+        let mut outcome = clients.ask(client, &words(request));
+        while outcome == SLICE {
+            slices += 1;
+            outcome = clients.turn(client);
+        }
+        assert_eq!(outcome, ok(&format!(":{members}\r\n")));
+        assert!(slices > members / 40, "{request} took {slices} slices");
+    }
+}
+
+#[test]
 fn sets_are_answered_about_in_the_smallest_slices_as_at_once() {
     let (mut whole, mut sliced) = (Clients::new(), Clients::new());
     whole.engine.keyspace.slice_bytes = usize::MAX;

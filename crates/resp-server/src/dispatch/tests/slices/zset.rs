@@ -211,3 +211,29 @@ fn very_many_sorted_sets_are_combined_in_slices_and_held_as_they_are_come_to() {
         assert_eq!(clients.engine.keyspace.store.live_bytes(), 0);
     }
 }
+
+#[test]
+fn changes_among_members_of_one_score_are_fewer_a_slice() {
+    const MEMBERS: usize = 4000;
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let mut slices_of = |request: &[String], reply: &str| {
+        let mut slices = 1;
+        let mut outcome = clients.ask(client, request);
+        while outcome == SLICE {
+            slices += 1;
+            outcome = clients.turn(client);
+        }
+        assert_eq!(outcome, ok(reply));
+        slices
+    };
+    let [distinct, same] = [true, false].map(|distinct| {
+        let key = if distinct { "z" } else { "lex" }.to_owned();
+        let pairs = (0..MEMBERS).flat_map(|at| [if distinct { at } else { 0 }.to_string(), format!("m{at}")]);
+        let adding: Vec<String> = ["zadd".to_owned(), key.clone()].into_iter().chain(pairs).collect();
+        let names = (0..MEMBERS).map(|at| format!("m{at}"));
+        let removing: Vec<String> = ["zrem".to_owned(), key].into_iter().chain(names).collect();
+        [slices_of(&adding, ":4000\r\n"), slices_of(&removing, ":4000\r\n")]
+    });
+    assert!(same[0] * 2 > distinct[0] * 3 && same[1] * 2 > distinct[1] * 3, "{same:?} {distinct:?}");
+}
