@@ -43,11 +43,11 @@ fn pop_one(db: &mut Db<'_>, args: &Args<'_>, direction: Direction, reply: &mut R
     for key in keys.clone().map(|at| args.at(at)) {
         let found = db.find(key);
         let Some(mut edit) = Edit::begin(db, &found)? else { continue };
-        let mut taken = None;
+        let mut told = Reply::speaking(reply.protocol);
         let rank = edit.read(db, &found, |set| {
             let rank = if direction == Direction::Forward { 0 } else { set.len() - 1 };
             set.visit(rank..rank + 1, direction, |member, score| {
-                taken = Some((member.to_vec(), score));
+                Shape::Flat.member(member, score, &mut told);
                 true
             });
             rank
@@ -55,10 +55,9 @@ fn pop_one(db: &mut Db<'_>, args: &Args<'_>, direction: Direction, reply: &mut R
         edit.remove_ranks(db, &found, rank..rank + 1);
         let event = if direction == Direction::Forward { Event::ZpopMin } else { Event::ZpopMax };
         edit.end(db, key, found, event)?;
-        let (member, score) = taken.expect("a sorted set that is there has a member");
         reply.array(3);
         reply.bulk(key);
-        Shape::Flat.member(&member, score, reply);
+        reply.append(told);
         return Ok(Flow::Done);
     }
     Ok(park(keys, ValueType::SortedSet, timeout_us))
