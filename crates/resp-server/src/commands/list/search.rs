@@ -1,7 +1,8 @@
 //! Lists: finding elements by their value, and changing the middle.
 //!
 //! A search walks over the elements, a slice at a time: in a slice, 64 KiB of them, of which each counts [`ELEMENT_COST`] bytes more. It
-//! also stops within a long element that equals the one it looks for so far. What is removed by value goes node by node, and what LTRIM cuts off goes in whole nodes.
+//! also stops within a long element that equals the one it looks for so far. What is removed by value goes node by node, and what
+//! LTRIM cuts off goes in whole nodes.
 
 use super::form::{ListView, as_element, held, large, put, put_as_large, range_of, view};
 use super::long::{NODES_PER_SLICE, held_list};
