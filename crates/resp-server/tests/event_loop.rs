@@ -714,3 +714,95 @@ fn the_largest_client_is_closed_when_all_take_too_much() {
     let _ = small.read_to_end(&mut Vec::new());
     await_info(&mut admin, "connected_clients", "2");
 }
+
+/// Bytes that differ from place to place.
+fn long(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+fn bulk(bytes: &[u8]) -> Vec<u8> {
+    [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[track_caller]
+fn expect_long(stream: &mut impl Read, expected: &[u8]) {
+    let mut got = vec![0; expected.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert!(got == expected, "{:.60}", got.escape_ascii().to_string());
+}
+
+#[test]
+fn values_of_hsetex_arrive_whole_whatever_their_length() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    for len in [1, 65_535, 65_536, 65_537, 1_000_000] {
+        let (one, other) = (long(len), long(len + 1));
+        client
+            .write_all(&request(&[b"HSETEX", b"h", b"EX", b"100", b"FIELDS", b"2", b"f", &one, b"g", &other]))
+            .unwrap();
+        expect(&mut client, b":1\r\n");
+        client.write_all(&request(&[b"HSETEX", b"h", b"FNX", b"FIELDS", b"1", b"g", &one])).unwrap();
+        expect(&mut client, b":0\r\n");
+        client.write_all(&request(&[b"HSETEX", b"h", b"FIELDS", b"1", &one, b"v"])).unwrap();
+        expect(&mut client, b":1\r\n");
+        client.write_all(&request(&[b"HMGET", b"h", b"f", b"g", &one])).unwrap();
+        expect_long(&mut client, &[&b"*3\r\n"[..], &bulk(&one), &bulk(&other), b"$1\r\nv\r\n"].concat());
+        // An argument too many: refused, and what arrived is dropped.
+        client.write_all(&request(&[b"HSETEX", b"h", b"FIELDS", b"1", b"f", &one, &other])).unwrap();
+        expect(&mut client, b"-ERR wrong number of arguments for 'hsetex' command\r\n");
+        client.write_all(&request(&[b"HSETEX", b"h", b"EX", b"FIELDS", b"FIELDS", b"1", &one, &other])).unwrap();
+        expect(&mut client, b"-ERR value is not an integer or out of range\r\n");
+        client.write_all(b"MULTI\r\n").unwrap();
+        client
+            .write_all(&request(&[b"HSETEX", b"h", b"PX", b"100000", b"FXX", b"FIELDS", b"1", b"f", &other]))
+            .unwrap();
+        client.write_all(b"EXEC\r\nHSTRLEN h f\r\n").unwrap();
+        expect(&mut client, format!("+OK\r\n+QUEUED\r\n*1\r\n:1\r\n:{}\r\n", len + 1).as_bytes());
+        ask(&mut client, "DEL h", ":1\r\n");
+    }
+    let mut goes = server.connect();
+    let value = long(10 * MIB);
+    let whole = request(&[b"HSETEX", b"h", b"FIELDS", b"1", b"f", &value]);
+    goes.write_all(&whole[..5 * MIB]).unwrap();
+    drop(goes);
+    await_info(&mut client, "connected_clients", "1");
+    await_info(&mut client, "chunkbuf_blob_references", "0");
+    ask(&mut client, "EXISTS h", ":0\r\n");
+}
+
+#[test]
+fn a_long_name_on_its_way_stays_as_it_was_told() {
+    let server = TestServer::start();
+    let mut admin = server.connect();
+    let name = long(20 * MIB);
+    let told = bulk(&name);
+    for (put, tell, expected) in [
+        (&[&b"SADD"[..], b"k", &name][..], "SMEMBERS k", [&b"*1\r\n"[..], &told].concat()),
+        (&[b"SADD", b"k", &name], "SPOP k", told.clone()),
+        (&[b"HSET", b"k", &name, b"v"], "HGETALL k", [&b"*2\r\n"[..], &told, b"$1\r\nv\r\n"].concat()),
+        (&[b"ZADD", b"k", b"1", &name], "ZRANGE k 0 -1 WITHSCORES", [&b"*2\r\n"[..], &told, b"$1\r\n1\r\n"].concat()),
+        (&[b"RPUSH", b"k", &name], "LRANGE k 0 -1", [&b"*1\r\n"[..], &told].concat()),
+    ] {
+        let (mut reader, mut goes) = (server.connect(), server.connect());
+        admin.write_all(&request(put)).unwrap();
+        expect(&mut admin, b":1\r\n");
+        reader.write_all(format!("{tell}\r\n").as_bytes()).unwrap();
+        expect_long(&mut reader, &expected[..10]);
+        if tell != "SPOP k" {
+            goes.write_all(format!("{tell}\r\n").as_bytes()).unwrap();
+            expect_long(&mut goes, &expected[..10]);
+        }
+        // Both replies are under way: the key goes, another takes its place, and one of the clients goes.
+        admin.write_all(b"DEL k\r\nPING\r\n").unwrap();
+        expect(&mut admin, if tell == "SPOP k" { b":0\r\n+PONG\r\n" } else { b":1\r\n+PONG\r\n" });
+        let other = vec![b'!'; 20 * MIB];
+        admin.write_all(&request(&[b"SADD", b"k", &other])).unwrap();
+        expect(&mut admin, b":1\r\n");
+        drop(goes);
+        expect_long(&mut reader, &expected[10..]);
+        drop(reader);
+        ask(&mut admin, "DEL k", ":1\r\n");
+        await_info(&mut admin, "connected_clients", "1");
+        await_info(&mut admin, "chunkbuf_blob_references", "0");
+    }
+}

@@ -47,16 +47,23 @@ pub enum Large {
     From(usize),
     /// This one, and every second one behind it.
     EverySecondFrom(usize),
+    /// Values of the fields behind `FIELDS numfields`: every second one from the third behind that word on.
+    ValuesOfFields,
 }
 
 impl Large {
-    /// Whether argument `index` is one.
-    pub fn is_at(self, index: usize) -> bool {
+    /// Whether argument `index` is one; `before` looks at those before it.
+    pub fn is_at<'a>(self, index: usize, before: impl Fn(usize) -> &'a [u8]) -> bool {
         match self {
             Large::None => false,
             Large::At(at) => index == at,
             Large::From(first) => index >= first,
             Large::EverySecondFrom(first) => index >= first && (index - first).is_multiple_of(2),
+            Large::ValuesOfFields => {
+                // Before the word are the name, the key, a condition and a time. Where that time is the word, it is refused.
+                let word = (2..index.min(6)).find(|&at| before(at).eq_ignore_ascii_case(b"fields"));
+                word.is_some_and(|word| index >= word + 3 && (index - word - 3).is_multiple_of(2))
+            }
         }
     }
 }

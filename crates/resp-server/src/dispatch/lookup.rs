@@ -76,9 +76,9 @@ pub(super) fn lookup() -> &'static Lookup {
     &LOOKUP
 }
 
-/// Whether argument `index` of the named command may be large.
-pub(crate) fn takes_large(name: &[u8], index: usize) -> bool {
-    lookup().command(name).is_some_and(|command| command.spec.large.is_at(index))
+/// Whether argument `index` of a request may be large; `before` looks at those before it, of which the first is the name.
+pub(crate) fn takes_large<'a>(index: usize, before: impl Fn(usize) -> &'a [u8]) -> bool {
+    lookup().command(before(0)).is_some_and(|command| command.spec.large.is_at(index, before))
 }
 
 impl Lookup {
@@ -214,6 +214,23 @@ mod tests {
         }
         for wrong in ["", "p", "pin", "ping\0", "p\x09ng", "PI\x0eG", "x".repeat(1000).as_str()] {
             assert!(lookup().command(wrong.as_bytes()).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_values_behind_the_word_fields_may_be_large_wherever_it_stands() {
+        for (request, large) in [
+            ("HSETEX k FIELDS 2 f v g w", &[5, 7][..]),
+            ("hsetex k fnx fields 2 f v g w", &[6, 8]),
+            ("HSETEX k EX 10 FXX FIELDS 1 f v", &[8]),
+            ("HSETEX fields KEEPTTL FIELDS 1 fields fields", &[6]),
+            ("HSETEX k a b c d FIELDS 1 f v", &[]),
+            ("HSET k FIELDS 1 f v", &[3, 5]),
+            ("HGETEX k FIELDS 2 f g", &[]),
+        ] {
+            let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+            let found: Vec<usize> = (1..words.len()).filter(|&index| takes_large(index, |at| words[at])).collect();
+            assert_eq!(found, large, "{request}");
         }
     }
 

@@ -119,15 +119,13 @@ pub struct Parser {
 
 /// An argument that is awaited and whose length is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AwaitedBulk {
-    /// Which argument of its request it is.
-    pub index: usize,
+pub struct AwaitedBulk<'a> {
+    /// The arguments before it, the command's name among them.
+    pub before: &'a [Span],
     /// Bytes of it.
     pub len: u64,
     /// Where it begins, from the start of the request.
     pub at: usize,
-    /// The command's name, unless this is it.
-    pub name: Span,
 }
 
 /// What comes next.
@@ -230,10 +228,10 @@ impl Parser {
     }
 
     /// The argument that is awaited, if its length is known and it is not the command's name.
-    pub fn awaited_bulk(&self) -> Option<AwaitedBulk> {
+    pub fn awaited_bulk(&self) -> Option<AwaitedBulk<'_>> {
         match self.awaited {
             Awaited::Bulk { len, .. } if !self.args.is_empty() => {
-                Some(AwaitedBulk { index: self.args.len(), len: len as u64, at: self.at, name: self.args[0] })
+                Some(AwaitedBulk { before: &self.args, len: len as u64, at: self.at })
             }
             _ => None,
         }

@@ -11,6 +11,8 @@ use bytes::{Buf, Bytes};
 use chunkbuf::BlobSlice;
 use memmap2::MmapOptions;
 
+use crate::types::name::StoredName;
+
 /// Bytes from which on a segment has a mapping of its own, which goes back to the system by itself. From the heap, those of a long
 /// reply would go back at once with the last of them, which was seen to take 0.2 to 2 ms, or never. Its pages come with the mapping:
 /// one by one, as they are written, they took half as long again.
@@ -183,13 +185,33 @@ impl Reply {
 
     /// A bulk string that is sent by reference: a part of a blob as it is now. O(1), whatever its length.
     pub fn bulk_blob(&mut self, slice: BlobSlice) {
+        self.header(b'$', slice.len() as i64);
+        self.push_blob(slice);
+    }
+
+    /// The end of a bulk string.
+    fn push_blob(&mut self, slice: BlobSlice) {
         let len = slice.len() as usize;
-        self.header(b'$', len as i64);
         self.seal_tail();
         self.queued_bytes += len;
         self.blob_bytes += len;
         self.queue.push_back(Segment::Blob(slice));
         self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string that is the name of an element. Copied, but for what a very long one has beside its beginning.
+    #[inline]
+    pub fn bulk_name(&mut self, name: StoredName<'_>) {
+        match (name.contiguous(), name.rest()) {
+            (Some(bytes), _) => self.bulk(bytes),
+            (None, None) => self.bulk_pieces(name.len(), name.head_pieces()),
+            (None, Some(rest)) => {
+                self.header(b'$', name.len() as i64);
+                self.seal_tail();
+                self.push_segment(segment_of(name.head_len(), name.head_pieces()));
+                self.push_blob(rest.slice(0..rest.len()));
+            }
+        }
     }
 
     /// Null: `$-1` in RESP2, `_` in RESP3.
@@ -478,22 +500,33 @@ impl Reply {
 
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.queued_bytes += self.tail.len();
-            self.queue.push_back(Segment::Bytes(segment_of(&self.tail)));
+            self.push_segment(segment_of(self.tail.len(), std::iter::once(&self.tail[..])));
             self.tail.clear();
         }
     }
+
+    fn push_segment(&mut self, segment: Bytes) {
+        self.queued_bytes += segment.len();
+        self.queue.push_back(Segment::Bytes(segment));
+    }
 }
 
-/// A copy of bytes that takes the memory that they need and no more.
-fn segment_of(bytes: &[u8]) -> Bytes {
-    if bytes.len() >= MAPPED_BYTES_MIN
-        && let Ok(mut mapping) = MmapOptions::new().len(bytes.len()).populate().map_anon()
+/// A copy of `len` bytes that come in pieces, which takes the memory that they need and no more.
+fn segment_of<'a>(len: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Bytes {
+    if len >= MAPPED_BYTES_MIN
+        && let Ok(mut mapping) = MmapOptions::new().len(len).populate().map_anon()
     {
-        mapping.copy_from_slice(bytes);
+        let mut rest = &mut mapping[..];
+        for piece in pieces {
+            let (now, later) = rest.split_at_mut(piece.len());
+            now.copy_from_slice(piece);
+            rest = later;
+        }
         return Bytes::from_owner(mapping);
     }
-    Bytes::copy_from_slice(bytes)
+    let mut bytes = Vec::with_capacity(len);
+    pieces.for_each(|piece| bytes.extend_from_slice(piece));
+    Bytes::from(bytes)
 }
 
 #[cfg(test)]
@@ -560,6 +593,30 @@ mod tests {
         drop(blob);
         while store.step(chunkbuf::Budget::STEP, true) {}
         assert_eq!(store.usage().pool.used_bytes, 0);
+    }
+
+    #[test]
+    fn of_a_very_long_name_only_the_beginning_is_memory_of_the_reply() {
+        use crate::types::name::Name;
+
+        let mut store = chunkbuf::Store::new(chunkbuf::Options::default());
+        let map = store.create();
+        let bytes: Vec<u8> = (0..1_000_000).map(|at| (at % 251) as u8).collect();
+        let name = Name::new(&store, &bytes);
+        let prefix = name.put_rest(&mut store, map).expect("memory is not limited");
+        let key = store.key(name.key());
+        let flags = chunkbuf::UserFlags::NONE;
+        store.put_at(map, &key, None, flags, &[prefix.as_slice()]).expect("memory is not limited");
+        let (_, entry) = store.find_entry(map, &key).expect("just put");
+        let (stored, _) = StoredName::split(&store, map, entry.key, entry.value);
+        let mut reply = Reply::new();
+        reply.ok();
+        reply.bulk_name(stored);
+        reply.bulk_name(b"short"[..].into());
+        let expected = [b"+OK\r\n$1000000\r\n", &bytes[..], b"\r\n$5\r\nshort\r\n"].concat();
+        assert!(reply.own_bytes() < 66_000 && reply.to_vec() == expected);
+        prefix.release(&mut store, map);
+        assert!(drain(&mut reply, 7_777, 16) == expected, "it is sent although the name has gone");
     }
 
     #[test]

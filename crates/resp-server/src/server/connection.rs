@@ -396,11 +396,10 @@ impl Connection {
     fn begin_upload(&mut self) {
         let Some(awaited) = self.parser.awaited_bulk().filter(|_| self.upload.is_none()) else { return };
         let mut engine = self.shared.engine.borrow_mut();
-        let name = awaited.name.of(&self.query);
         let received = &self.query[awaited.at..];
         // One of which only the line's end is missing may as well stay.
         if awaited.len > engine.keyspace.blob_threshold.max(received.len() as u64)
-            && dispatch::takes_large(name, awaited.index)
+            && dispatch::takes_large(awaited.before.len(), |index| awaited.before[index].of(&self.query))
         {
             let upload = Upload::new(&mut engine.keyspace, awaited.len, received);
             self.query.truncate(awaited.at);

@@ -24,7 +24,7 @@ pub mod packed;
 use chunkbuf::{BLOB_THRESHOLD, Blob, BlobId, Entry, Key, Location, MapId, PutError, Slices, Store, UserFlags};
 
 use super::ahead::{self, look_ahead};
-use super::name::{Name, StoredName};
+use super::name::{Name, Prefix, StoredName};
 use super::wheel::{Millis, Wheel};
 use super::{Collection, Large};
 use packed::{PackedFields, PackedHash};
@@ -169,7 +169,7 @@ pub struct Hash {
     timed: u64,
     wheel: Option<Box<Wheel>>,
     encoding: Encoding,
-    /// Blobs of values: how many bytes.
+    /// Blobs of values and of names: how many bytes.
     blob_bytes: u64,
 }
 
@@ -178,6 +178,7 @@ pub struct Hash {
 struct Old {
     location: Location,
     expires: Option<Millis>,
+    prefix: Prefix,
     blob: Option<BlobId>,
     /// Where the value begins in the entry.
     value_at: usize,
@@ -271,7 +272,20 @@ impl Hash {
     ) -> Result<bool, PutError> {
         let name = Name::new(store, name);
         let key = store.key(name.key());
-        let old = self.find(store, &key);
+        self.set_key(store, &key, |store, map| name.put_rest(store, map), (value, expiry), now)
+    }
+
+    /// [`set`](Hash::set), by the key of a name; `new_prefix` makes what goes in front of the value if it is new.
+    #[inline]
+    fn set_key(
+        &mut self,
+        store: &mut Store,
+        key: &Key<'_>,
+        new_prefix: impl FnOnce(&mut Store, MapId) -> Result<Prefix, PutError>,
+        (value, expiry): (NewValue<'_>, Expiry),
+        now: Millis,
+    ) -> Result<bool, PutError> {
+        let old = self.find(store, key);
         let lives = old.is_some_and(|old| !old.expires.is_some_and(|at| at.is_past(now)));
         let old_expires = old.and_then(|old| old.expires);
         let expires = expiry.after(old_expires.filter(|_| lives));
@@ -288,7 +302,7 @@ impl Hash {
             NewValue::Bytes(bytes) => {
                 if let Some(Old { location, blob: None, value_at, .. }) = old
                     && expires == old_expires
-                    && store.rewrite_in_place(self.map, &key, location, value_at, bytes)
+                    && store.rewrite_in_place(self.map, key, location, value_at, bytes)
                 {
                     return Ok(!lives);
                 }
@@ -301,7 +315,10 @@ impl Hash {
                 (&id_bytes[..], Some((id, len)))
             }
         };
-        let [length, rest] = name.parts();
+        let prefix = match old {
+            Some(old) => Ok(old.prefix),
+            None => new_prefix(store, self.map),
+        };
         let expiry_bytes = expires.map(|Millis(at)| at.to_le_bytes());
         let head = expiry_bytes.as_ref().map_or(&[][..], |bytes| &bytes[..]);
         let mut flags = if expires.is_some() { TIMED } else { UserFlags::NONE };
@@ -309,7 +326,18 @@ impl Hash {
             flags = flags.with(BLOB);
         }
         let location = old.map(|old| old.location);
-        if let Err(error) = store.put_at(self.map, &key, location, flags, &[head, length, rest, bytes]) {
+        let put = prefix.and_then(|prefix| {
+            let put = store.put_at(self.map, key, location, flags, &[head, prefix.as_slice(), bytes]);
+            match old {
+                None if put.is_err() => {
+                    prefix.release(store, self.map);
+                }
+                None => self.blob_bytes += prefix.rest_len(store, self.map),
+                Some(_) => {}
+            }
+            put
+        });
+        if let Err(error) = put {
             if let Some((id, _)) = blob {
                 drop(store.detach(self.map, id));
             }
@@ -449,7 +477,7 @@ impl Hash {
             None => (None, entry.value),
             expires => (expires, entry.value.slice(EXPIRY_BYTES..entry.value.len())),
         };
-        let (name, value) = StoredName::split(entry.key, value);
+        let (name, value) = StoredName::split(store, self.map, entry.key, value);
         let value = match blob_of(entry, value) {
             Some(id) => Value::Blob(store.blob(self.map, id)),
             None => Value::Entry(value),
@@ -463,14 +491,15 @@ impl Hash {
         let expires = expiry_of(&entry);
         let head = if expires.is_some() { EXPIRY_BYTES } else { 0 };
         let behind = if head == 0 { entry.value } else { entry.value.slice(head..entry.value.len()) };
-        let (_, value) = StoredName::split(entry.key, behind);
+        let (prefix, value) = Prefix::split(entry.key.len(), behind);
         let value_at = entry.value.len() - value.len();
-        Some(Old { location, expires, blob: blob_of(&entry, value), value_at })
+        Some(Old { location, expires, prefix, blob: blob_of(&entry, value), value_at })
     }
 
     fn remove_at(&mut self, store: &mut Store, key: &Key<'_>, old: Old) {
         store.remove_at(self.map, key, old.location);
         self.release(store, old.blob);
+        self.blob_bytes -= old.prefix.release(store, self.map);
         self.len -= 1;
         self.timed -= u64::from(old.expires.is_some());
     }
@@ -519,7 +548,7 @@ impl Large for Hash {
         Collection::Hash(Hash::new(store, self.encoding))
     }
 
-    /// Fields that have expired are copied too. Blobs are shared.
+    /// Fields that have expired are copied too. Blobs are shared, those of names as well.
     fn copy_some(
         &self,
         store: &mut Store,
@@ -530,25 +559,30 @@ impl Large for Hash {
         let Collection::Hash(target) = target else { unreachable!("a copy is of the same kind") };
         /// A field apart from the store.
         struct Copied {
-            name: Vec<u8>,
+            key: Vec<u8>,
+            prefix: Prefix,
             expiry: Expiry,
             value: Result<Vec<u8>, Blob>,
         }
         let mut fields: Vec<Copied> = Vec::new();
         *cursor = self.walk(store, *cursor, Millis(i64::MIN), |field| {
+            let (key, prefix) = field.name.to_parts();
             fields.push(Copied {
-                name: field.name.pieces().collect::<Vec<_>>().concat(),
+                key,
+                prefix,
                 expiry: field.expires.map_or(Expiry::Clear, Expiry::At),
                 value: if let Value::Blob(blob) = field.value { Err(blob.clone()) } else { Ok(field.value.to_vec()) },
             });
         });
-        ahead::fetch(store, target.map, fields.iter().map(|field| &field.name[..]));
-        for Copied { name, expiry, value } in fields {
+        ahead::fetch(store, target.map, fields.iter().map(|field| &field.key[..]));
+        for Copied { key, prefix, expiry, value } in fields {
             let value = match &value {
                 Ok(bytes) => NewValue::Bytes(bytes),
                 Err(blob) => NewValue::Blob(blob.clone()),
             };
-            target.set(store, &name, value, expiry, now)?;
+            let key = store.key(&key);
+            let share = |store: &mut Store, to| Ok(prefix.share(store, self.map, to));
+            target.set_key(store, &key, share, (value, expiry), now)?;
         }
         Ok(*cursor != 0)
     }

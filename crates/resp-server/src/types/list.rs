@@ -61,30 +61,57 @@ impl Element<'_> {
         }
     }
 
-    /// Whether its bytes are `bytes`. Costs no more than the length of these.
-    #[inline]
-    pub fn is(&self, bytes: &[u8]) -> bool {
-        match self {
-            Element::Bytes(element) => *element == bytes,
-            Element::Blob(blob) => {
-                blob.len() == bytes.len() as u64 && {
-                    let mut rest = bytes;
-                    blob.pieces(0..blob.len()).all(|piece| {
-                        let (now, later) = rest.split_at(piece.len());
-                        rest = later;
-                        now == piece
-                    })
-                }
-            }
-        }
-    }
-
     /// The element apart from the list. A blob is shared.
     pub fn to_owned(&self) -> OwnedElement {
         match self {
             Element::Bytes(bytes) => OwnedElement::Bytes(bytes.to_vec()),
             Element::Blob(blob) => OwnedElement::Blob((*blob).clone()),
         }
+    }
+}
+
+/// Elements compared with the same bytes, one after another. Stops within a long one, and goes on there.
+#[derive(Debug, Default)]
+pub struct Comparing {
+    /// Bytes at the beginning of the element that were compared and are the same.
+    same: u64,
+}
+
+impl Comparing {
+    /// Bytes that are compared for one of the budget's, which are meant to be copied.
+    const AT_ONCE: u64 = 4;
+    /// Bytes that are compared however little is left.
+    const BYTES_MIN: u64 = 4096;
+
+    /// Whether an element's bytes are `bytes`. `None`: they are as far as the budget went, and the same element is to be asked for again.
+    #[inline]
+    pub fn is(&mut self, element: Element<'_>, bytes: &[u8], budget: &mut u64) -> Option<bool> {
+        match element {
+            Element::Bytes(element) => {
+                *budget = budget.saturating_sub(element.len().min(bytes.len()) as u64);
+                Some(element == bytes)
+            }
+            Element::Blob(blob) if blob.len() != bytes.len() as u64 => Some(false),
+            Element::Blob(blob) => self.goes_on(blob, bytes, budget),
+        }
+    }
+
+    fn goes_on(&mut self, blob: &Blob, bytes: &[u8], budget: &mut u64) -> Option<bool> {
+        let bytes_max = budget.saturating_mul(Comparing::AT_ONCE).max(Comparing::BYTES_MIN);
+        let end = blob.len().min(self.same.saturating_add(bytes_max));
+        *budget = budget.saturating_sub((end - self.same) / Comparing::AT_ONCE);
+        let mut rest = &bytes[self.same as usize..end as usize];
+        let is_same = blob.pieces(self.same..end).all(|piece| {
+            let (now, later) = rest.split_at(piece.len());
+            rest = later;
+            now == piece
+        });
+        if is_same && end < blob.len() {
+            self.same = end;
+            return None;
+        }
+        self.same = 0;
+        Some(is_same)
     }
 }
 
@@ -397,18 +424,29 @@ impl List {
     }
 
     /// Goes on to remove elements that equal `element`, at most `max`, by one node. `kept` elements at the end `from` have been looked at
-    /// and stay, and do not equal it.
-    pub fn remove_equal(&mut self, store: &mut Store, from: End, kept: u64, element: &[u8], max: u64) -> Removed {
+    /// and stay, and do not equal it. `None`: the node is a long element, which was not compared to its end.
+    pub fn remove_equal(
+        &mut self,
+        store: &mut Store,
+        (from, kept): (End, u64),
+        (element, max): (&[u8], u64),
+        comparing: &mut Comparing,
+        budget: &mut u64,
+    ) -> Option<Removed> {
+        /// What a node costs beside what is compared.
+        const NODE_COST: u64 = 256;
         let index = match from {
             End::Head => kept,
             End::Tail => self.len() - 1 - kept,
         };
         let (node, into) = self.nodes.get(index).expect("there are elements that were not looked at");
         let begin = index - into;
-        let (weight, bytes) = (ranked::Item::weight(node), node.held_bytes());
+        let weight = ranked::Item::weight(node);
+        *budget = budget.saturating_sub(NODE_COST);
         let (equal, first) = match node {
-            Node::Blob(blob) => (u64::from(Element::Blob(blob).is(element)), 0),
+            Node::Blob(blob) => (u64::from(comparing.is(Element::Blob(blob), element, budget)?), 0),
             Node::Block(block) => {
+                *budget = budget.saturating_sub(node.held_bytes());
                 let equal = block.entries().filter(|other| *other == element).take(max as usize).count();
                 (equal as u64, if from == End::Tail && equal > 0 { block.last_equal(element, max) } else { 0 })
             }
@@ -428,7 +466,7 @@ impl List {
             End::Head => end,
             End::Tail => self.len() - begin,
         };
-        Removed { kept, removed: equal, bytes }
+        Some(Removed { kept, removed: equal })
     }
 
     /// Goes on to copy this list to `target`, which is what earlier calls made of an empty one, by about `bytes` bytes. Whether there is
@@ -595,8 +633,6 @@ pub struct Removed {
     pub kept: u64,
     /// Elements that it removed.
     pub removed: u64,
-    /// Bytes of the node that it looked at.
-    pub bytes: u64,
 }
 
 /// How a new element lies.

@@ -2,39 +2,42 @@
 //!
 //! A field of a hash or a member of a set may be as long as a string, the key of a map 65,535 bytes. So a name of up to 65,534
 //! bytes is its own key, and a longer one is known by its beginning and a digest of the whole; what its key does not hold
-//! lies in front of the value:
+//! is a blob of the map, whose number stands in front of the value:
 //!
 //! ```text
 //!  up to 65,534 bytes:  key = name                               value = [...]
-//!  longer:              key = [first 65,519 bytes][digest: 16]   value = [length: u32 LE][the rest of the name][...]
+//!  longer:              key = [first 65,519 bytes][digest: 16]   value = [blob of the rest: i32 LE][...]
 //! ```
+//!
+//! So a long name is told and copied by reference, but for its beginning, and is not moved by compaction.
 //!
 //! No name of its own has 65,535 bytes, so the length of a key tells which of them it is. The digest is keyed with the store's seed:
 //! nobody can make two names that share one.
 //!
 //! Who knows keys by their 64-bit hash alone needs another key for a name whose own has the hash of another's. Such a name is
 //! *salted*: it has the longer form, whatever its length, with a digest of salt and name. If it is short, zeros fill its place in the
-//! key, and the length says how many, below 0.
+//! key, and the number says how many, 0 or below.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
-use chunkbuf::{KEY_LEN_MAX, Slices, Store};
+use chunkbuf::{Blob, BlobId, KEY_LEN_MAX, MapId, PutError, Slices, Store};
 
 /// The longest name that is its own key, in bytes.
 pub const SHORT_BYTES_MAX: usize = KEY_LEN_MAX - 1;
 
 const DIGEST_BYTES: usize = 16;
 const HEAD_BYTES: usize = KEY_LEN_MAX - DIGEST_BYTES;
-const LENGTH_BYTES: usize = size_of::<i32>();
+const PREFIX_BYTES: usize = size_of::<i32>();
 
 /// A name in the form in which a map takes it.
 #[derive(Clone, Debug)]
 pub struct Name<'a> {
     key: Cow<'a, [u8]>,
-    /// Bytes of `rest`; below 0: of the zeros in the key.
-    length: [u8; LENGTH_BYTES],
+    /// What the key does not hold.
     rest: &'a [u8],
-    is_long: bool,
+    /// Bytes of the key between name and digest; `None`: the name is its own key.
+    zeros: Option<usize>,
 }
 
 impl<'a> Name<'a> {
@@ -42,7 +45,7 @@ impl<'a> Name<'a> {
     #[inline]
     pub fn new(store: &Store, name: &'a [u8]) -> Name<'a> {
         if name.len() <= SHORT_BYTES_MAX {
-            return Name { key: Cow::Borrowed(name), length: [0; LENGTH_BYTES], rest: &[], is_long: false };
+            return Name { key: Cow::Borrowed(name), rest: &[], zeros: None };
         }
         Name::long(name, store.digest(name))
     }
@@ -60,8 +63,7 @@ impl<'a> Name<'a> {
         let zeros = HEAD_BYTES - head.len();
         let key = [head, &vec![0; zeros], &digest].concat();
         debug_assert_eq!(key.len(), KEY_LEN_MAX);
-        let length = i32::try_from(rest.len()).expect("no name has 2 GiB") - zeros as i32;
-        Name { key: Cow::Owned(key), length: length.to_le_bytes(), rest, is_long: true }
+        Name { key: Cow::Owned(key), rest, zeros: Some(zeros) }
     }
 
     /// The key.
@@ -70,52 +72,174 @@ impl<'a> Name<'a> {
         &self.key
     }
 
-    /// What goes in front of the value: two parts, without a byte if the name is its own key.
+    /// Puts what the key does not hold into a blob of the map, for an entry that is to be put; what goes in front of its value.
+    ///
+    /// # Errors
+    /// When there is no memory.
     #[inline]
-    pub fn parts(&self) -> [&[u8]; 2] {
-        if self.is_long { [&self.length, self.rest] } else { [&[], &[]] }
-    }
-
-    /// Bytes of the [parts](Name::parts).
-    #[inline]
-    pub fn parts_len(&self) -> usize {
-        if self.is_long { LENGTH_BYTES + self.rest.len() } else { 0 }
+    pub fn put_rest(&self, store: &mut Store, map: MapId) -> Result<Prefix, PutError> {
+        match self.zeros {
+            None => Ok(Prefix::NONE),
+            Some(zeros) if self.rest.is_empty() => Ok(Prefix::of(-(zeros as i32))),
+            Some(_) => {
+                let mut blob = store.new_blob();
+                store.blob_append(&mut blob, self.rest)?;
+                Ok(Prefix::naming(store.attach(map, blob)))
+            }
+        }
     }
 }
 
-/// A name where it lies in an entry.
+/// What stands in front of the value in the entry of a name: nothing if the name is its own key.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix {
+    bytes: [u8; PREFIX_BYTES],
+    len: u8,
+}
+
+impl Prefix {
+    const NONE: Prefix = Prefix { bytes: [0; PREFIX_BYTES], len: 0 };
+
+    fn of(number: i32) -> Prefix {
+        Prefix { bytes: number.to_le_bytes(), len: PREFIX_BYTES as u8 }
+    }
+
+    fn naming(id: BlobId) -> Prefix {
+        Prefix::of(i32::try_from(id.get()).expect("a map has fewer than 2^31 blobs"))
+    }
+
+    /// Tells it from what the value is without it, in an entry with a key of `key_len` bytes.
+    #[inline]
+    pub fn split(key_len: usize, value: Slices<'_>) -> (Prefix, Slices<'_>) {
+        if key_len <= SHORT_BYTES_MAX {
+            return (Prefix::NONE, value);
+        }
+        let mut bytes = [0; PREFIX_BYTES];
+        value.slice(0..PREFIX_BYTES).copy_to(&mut bytes);
+        (Prefix { bytes, len: PREFIX_BYTES as u8 }, value.slice(PREFIX_BYTES..value.len()))
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn number(self) -> i32 {
+        i32::from_le_bytes(self.bytes)
+    }
+
+    fn rest(self) -> Option<BlobId> {
+        BlobId::new(self.number().max(0) as u32)
+    }
+
+    /// The prefix for the same name in another map, which shares the blob.
+    pub fn share(self, store: &mut Store, from: MapId, to: MapId) -> Prefix {
+        let Some(id) = self.rest() else { return self };
+        let rest = store.blob(from, id).clone();
+        Prefix::naming(store.attach(to, rest))
+    }
+
+    /// Bytes of the blob that it names. O(1).
+    #[inline]
+    pub fn rest_len(self, store: &Store, map: MapId) -> u64 {
+        self.rest().map_or(0, |id| store.blob(map, id).len())
+    }
+
+    /// Gives up the blob of an entry that is dead, or was not put; its length.
+    #[inline]
+    pub fn release(self, store: &mut Store, map: MapId) -> u64 {
+        self.rest().map_or(0, |id| store.detach(map, id).len())
+    }
+}
+
+/// A name where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredName<'a> {
-    head: Slices<'a>,
-    rest: Option<Slices<'a>>,
+    key: Key<'a>,
+    /// Bytes of the key that are the name's.
+    head_len: usize,
+    prefix: Prefix,
+    rest: Option<&'a Blob>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Key<'a> {
+    Bytes(&'a [u8]),
+    Slices(Slices<'a>),
+}
+
+impl<'a> From<&'a [u8]> for StoredName<'a> {
+    /// One that lies in one piece.
+    #[inline]
+    fn from(name: &'a [u8]) -> StoredName<'a> {
+        StoredName { key: Key::Bytes(name), head_len: name.len(), prefix: Prefix::NONE, rest: None }
+    }
 }
 
 impl<'a> StoredName<'a> {
     /// Tells an entry's name from what the value is without it. O(1).
     #[inline]
-    pub fn split(key: Slices<'a>, value: Slices<'a>) -> (StoredName<'a>, Slices<'a>) {
-        if key.len() <= SHORT_BYTES_MAX {
-            return (StoredName { head: key, rest: None }, value);
+    pub fn split(store: &'a Store, map: MapId, key: Slices<'a>, value: Slices<'a>) -> (StoredName<'a>, Slices<'a>) {
+        let (prefix, value) = Prefix::split(key.len(), value);
+        if prefix.len == 0 {
+            return (StoredName { key: Key::Slices(key), head_len: key.len(), prefix, rest: None }, value);
         }
-        let mut length = [0; LENGTH_BYTES];
-        value.slice(0..LENGTH_BYTES).copy_to(&mut length);
-        let length = i32::from_le_bytes(length);
-        let end = LENGTH_BYTES + length.max(0) as usize;
-        let head = key.slice(0..HEAD_BYTES - length.min(0).unsigned_abs() as usize);
-        let name = StoredName { head, rest: Some(value.slice(LENGTH_BYTES..end)) };
-        (name, value.slice(end..value.len()))
+        let head_len = HEAD_BYTES - prefix.number().min(0).unsigned_abs() as usize;
+        let rest = prefix.rest().map(|id| store.blob(map, id));
+        (StoredName { key: Key::Slices(key), head_len, prefix, rest }, value)
+    }
+
+    /// A copy of its key, and its prefix, which is to be [shared](Prefix::share) with another map.
+    pub fn to_parts(&self) -> (Vec<u8>, Prefix) {
+        let key = match self.key {
+            Key::Bytes(bytes) => bytes.to_vec(),
+            Key::Slices(slices) => slices.to_vec(),
+        };
+        (key, self.prefix)
     }
 
     /// Its length in bytes.
     #[allow(clippy::len_without_is_empty)] // nobody asks
     #[inline]
     pub fn len(&self) -> usize {
-        self.head.len() + self.rest.map_or(0, |rest| rest.len())
+        self.head_len + self.rest.map_or(0, |rest| rest.len() as usize)
+    }
+
+    /// The length of its beginning, which has to be copied to be told.
+    #[inline]
+    pub fn head_len(&self) -> usize {
+        self.head_len
+    }
+
+    /// Its beginning, in order and in pieces: all of it, unless it has a [rest](StoredName::rest).
+    pub fn head_pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (bytes, slices) = match self.key {
+            Key::Bytes(bytes) => (Some(bytes), None),
+            Key::Slices(slices) => (None, Some(slices.slice(0..self.head_len))),
+        };
+        bytes.into_iter().chain(slices.into_iter().flat_map(|slices| slices.pieces()))
+    }
+
+    /// What is behind its beginning.
+    #[inline]
+    pub fn rest(&self) -> Option<&'a Blob> {
+        self.rest
     }
 
     /// Its bytes, in order and in pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.head.pieces().chain(self.rest.into_iter().flat_map(|rest| rest.pieces()))
+        self.head_pieces().chain(self.rest.into_iter().flat_map(|rest| rest.pieces(0..rest.len())))
+    }
+
+    /// Its bytes, if they lie in one piece.
+    #[inline]
+    pub fn contiguous(&self) -> Option<&'a [u8]> {
+        match (self.key, self.rest) {
+            (Key::Bytes(bytes), _) => Some(bytes),
+            (Key::Slices(slices), None) => slices.contiguous().map(|bytes| &bytes[..self.head_len]),
+            (Key::Slices(_), Some(_)) => None,
+        }
     }
 
     /// Its bytes as one slice; they are copied to `scratch` when they do not lie in one piece.
@@ -124,14 +248,36 @@ impl<'a> StoredName<'a> {
     where
         'a: 's,
     {
-        if self.rest.is_none()
-            && let Some(bytes) = self.head.contiguous()
-        {
+        if let Some(bytes) = self.contiguous() {
             return bytes;
         }
         scratch.clear();
         scratch.extend(self.pieces().flatten());
         scratch
+    }
+
+    /// A number that stands for it among the names of its map. Costs its beginning.
+    pub fn hash(&self, store: &Store) -> u64 {
+        match self.key {
+            Key::Bytes(bytes) => store.key(bytes).hash(),
+            Key::Slices(slices) => store.key(slices.as_slice(&mut Vec::new())).hash(),
+        }
+    }
+
+    /// Compares its bytes with others, as far as they are the same.
+    pub fn compare(&self, other: &[u8]) -> Ordering {
+        if let Some(bytes) = self.contiguous() {
+            return bytes.cmp(other);
+        }
+        let mut other = other;
+        for piece in self.pieces() {
+            let (now, later) = other.split_at(piece.len().min(other.len()));
+            match piece.cmp(now) {
+                Ordering::Equal => other = later,
+                decided => return decided,
+            }
+        }
+        if other.is_empty() { Ordering::Equal } else { Ordering::Less }
     }
 }
 
@@ -139,6 +285,18 @@ impl<'a> StoredName<'a> {
 mod tests {
     use super::*;
     use chunkbuf::{Options, UserFlags};
+
+    /// Puts an entry of this name with a value, and finds it.
+    fn put<'s>(store: &'s mut Store, map: MapId, name: &Name<'_>) -> StoredName<'s> {
+        let prefix = name.put_rest(store, map).expect("memory is not limited");
+        assert_eq!(prefix.rest_len(store, map), name.rest.len() as u64);
+        let key = store.key(name.key());
+        store.put_at(map, &key, None, UserFlags::NONE, &[prefix.as_slice(), b"value"]).expect("memory is not limited");
+        let (_, entry) = store.find_entry(map, &key).expect("just put");
+        let (stored, value) = StoredName::split(store, map, entry.key, entry.value);
+        assert_eq!(value.to_vec(), b"value");
+        stored
+    }
 
     #[test]
     fn a_name_of_any_length_reads_back_beside_its_value() {
@@ -148,13 +306,8 @@ mod tests {
         for len in lens {
             let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             let name = Name::new(&store, &bytes);
-            let [length, rest] = name.parts();
-            assert_eq!(length.len() + rest.len(), name.parts_len());
-            let key = store.key(name.key());
-            store.put_at(map, &key, None, UserFlags::NONE, &[length, rest, b"value"]).expect("memory is not limited");
-            let (_, entry) = store.find_entry(map, &key).expect("just put");
-            let (stored, value) = StoredName::split(entry.key, entry.value);
-            assert_eq!((stored.len(), value.to_vec()), (len, b"value".to_vec()));
+            let stored = put(&mut store, map, &name);
+            assert_eq!((stored.len(), stored.rest().is_some()), (len, len > SHORT_BYTES_MAX));
             assert_eq!(stored.as_slice(&mut Vec::new()), bytes);
         }
         assert_eq!(store.len(map), lens.len() as u64);
@@ -169,17 +322,52 @@ mod tests {
             assert_eq!(Name::salted(&store, &bytes, 0).key(), Name::new(&store, &bytes).key());
             for salt in [1, 2] {
                 let name = Name::salted(&store, &bytes, salt);
-                let [length, rest] = name.parts();
-                assert_eq!(length.len() + rest.len(), name.parts_len());
-                let key = store.key(name.key());
-                assert!(store.find(map, &key).is_none());
-                store.put_at(map, &key, None, UserFlags::NONE, &[length, rest, b"v"]).expect("memory is not limited");
-                let (_, entry) = store.find_entry(map, &key).expect("just put");
-                let (stored, value) = StoredName::split(entry.key, entry.value);
-                assert_eq!((stored.len(), value.to_vec()), (len, b"v".to_vec()));
+                assert!(store.find(map, &store.key(name.key())).is_none());
+                let stored = put(&mut store, map, &name);
+                assert_eq!(stored.len(), len);
                 assert_eq!(stored.as_slice(&mut Vec::new()), bytes);
             }
         }
+    }
+
+    #[test]
+    fn a_stored_name_compares_as_its_bytes_do() {
+        let mut store = Store::new(Options::default());
+        let map = store.create();
+        for len in [0, 5, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 200_000] {
+            let bytes = vec![7; len];
+            let name = Name::new(&store, &bytes);
+            let stored = put(&mut store, map, &name);
+            let others =
+                [0, 1, 5, 6, HEAD_BYTES, HEAD_BYTES + 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 199_999, 200_001];
+            for other_len in others.into_iter().chain([len]) {
+                let mut other = vec![7; other_len];
+                assert_eq!(stored.compare(&other), bytes.cmp(&other));
+                for last in [6, 8] {
+                    if let Some(end) = other.last_mut() {
+                        *end = last;
+                        assert_eq!(stored.compare(&other), bytes.cmp(&other));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_blob_is_shared_with_a_copy_and_goes_with_the_last_of_them() {
+        let mut store = Store::new(Options::default());
+        let (map, other) = (store.create(), store.create());
+        let bytes = vec![7; 200_000];
+        let name = Name::new(&store, &bytes);
+        let prefix = name.put_rest(&mut store, map).expect("memory is not limited");
+        let held = store.usage().blobs.page_bytes;
+        let copy = prefix.share(&mut store, map, other);
+        assert_eq!(store.usage().blobs.page_bytes, held);
+        assert_eq!(prefix.release(&mut store, map), name.rest.len() as u64);
+        assert_eq!(copy.rest_len(&store, other), name.rest.len() as u64);
+        assert_eq!(copy.release(&mut store, other), name.rest.len() as u64);
+        while store.step(chunkbuf::Budget::STEP, true) {}
+        assert_eq!(store.usage().blobs.page_bytes, 0);
     }
 
     #[test]

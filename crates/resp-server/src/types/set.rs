@@ -7,7 +7,7 @@
 //!   flags: bits 0-1  what OBJECT ENCODING says: 0 intset, 1 listpack, 2 hashtable
 //!          bits 2-3  bytes of an integer: 1 shifted left so many times
 //!
-//! large:  a map of the store: key = member, no value; of a very long member the value is its end (see `types::name`)
+//! large:  a map of the store: key = member, no value; the end of a very long member is a blob (see `types::name`)
 //! ```
 //!
 //! What OBJECT ENCODING says is told by Redis's rules ([`Encoding`]), and says nothing of the form, but for one thing: integers in
@@ -17,12 +17,16 @@
 //! Costs: a packed set is searched through, an intset by halves; a change copies it, 4 KiB at most. A large one costs a look-up a
 //! member, and beside the members' bytes some 14 bytes each.
 
+mod encoding;
+
 use std::borrow::Cow;
 
 use chunkbuf::{Entry, Key, Location, MapId, PutError, Store, UserFlags};
 
+pub use encoding::Encoding;
+
 use super::ahead::{self, look_ahead};
-use super::name::{Name, StoredName};
+use super::name::{Name, Prefix, SHORT_BYTES_MAX, StoredName};
 use super::packed::{self, Elements};
 use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
 use crate::text::integer::{append_i64, parse_i64};
@@ -33,67 +37,6 @@ const PACKED_LEN_MAX: usize = 128;
 const INTEGERS_BYTES_MAX: usize = PACKED_BYTES_MAX + 1;
 /// Members that a step through a packed set visits.
 const BITE: usize = 16;
-
-/// What OBJECT ENCODING says of a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// All members are integers; they come in ascending order.
-    Intset,
-    /// Few short members; they come in the order of their additions.
-    Listpack,
-    /// Any others; they come in any order.
-    Hashtable,
-}
-
-impl Encoding {
-    /// As `OBJECT ENCODING` prints it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Encoding::Intset => "intset",
-            Encoding::Listpack => "listpack",
-            Encoding::Hashtable => "hashtable",
-        }
-    }
-
-    /// Of a new set that is to hold `first`, when a request adds `count` members to it.
-    pub fn of_new(first: &[u8], count: usize, limits: &Limits) -> Encoding {
-        if count <= limits.set_max_intset_entries && parse_i64(first).is_some() {
-            Encoding::Intset
-        } else if count <= limits.set_max_listpack_entries {
-            Encoding::Listpack
-        } else {
-            Encoding::Hashtable
-        }
-    }
-
-    /// Before a request adds `count` members to a set that there is: told from the count alone.
-    #[must_use]
-    pub fn before_adding(self, count: usize, limits: &Limits) -> Encoding {
-        match self {
-            Encoding::Intset if count > limits.set_max_intset_entries => Encoding::Hashtable,
-            Encoding::Listpack if count > limits.set_max_listpack_entries => Encoding::Hashtable,
-            same => same,
-        }
-    }
-
-    /// With one more member, which a set of `len` did not have. `integer_len` is the length of the longest integer of an intset.
-    #[must_use]
-    pub fn with(self, len: usize, member: &[u8], integer_len: impl FnOnce() -> usize, limits: &Limits) -> Encoding {
-        let fits = || len < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value;
-        match self {
-            Encoding::Intset if parse_i64(member).is_some() => {
-                if len < limits.set_max_intset_entries {
-                    Encoding::Intset
-                } else {
-                    Encoding::Hashtable
-                }
-            }
-            Encoding::Intset if fits() && integer_len() <= limits.set_max_listpack_value => Encoding::Listpack,
-            Encoding::Listpack if fits() => Encoding::Listpack,
-            _ => Encoding::Hashtable,
-        }
-    }
-}
 
 /// A member where it lies.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +50,18 @@ pub enum Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// It as a name to be told; an integer is printed to `scratch`.
+    #[inline]
+    pub fn name<'s>(&self, scratch: &'s mut Vec<u8>) -> StoredName<'s>
+    where
+        'a: 's,
+    {
+        match self {
+            Member::Stored(name) => *name,
+            other => StoredName::from(other.as_slice(scratch)),
+        }
+    }
+
     /// Its bytes; they are gathered in `scratch` unless they lie in one piece.
     pub fn as_slice<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
     where
@@ -466,12 +421,14 @@ pub struct Set {
     map: MapId,
     len: usize,
     encoding: Encoding,
+    /// Blobs of members: how many bytes.
+    blob_bytes: u64,
 }
 
 impl Set {
     /// A set without members, of which OBJECT ENCODING says `encoding`. O(1).
     pub fn new(store: &mut Store, encoding: Encoding) -> Set {
-        Set { map: store.create(), len: 0, encoding }
+        Set { map: store.create(), len: 0, encoding, blob_bytes: 0 }
     }
 
     /// A large set with the members of a packed one.
@@ -539,9 +496,21 @@ impl Set {
         if store.find(self.map, &key).is_some() {
             return Ok(false);
         }
-        store.put_at(self.map, &key, None, UserFlags::NONE, &name.parts())?;
-        self.len += 1;
+        let prefix = name.put_rest(store, self.map)?;
+        self.put_new(store, &key, prefix)?;
         Ok(true)
+    }
+
+    /// Puts the entry of a member that is not there.
+    fn put_new(&mut self, store: &mut Store, key: &Key<'_>, prefix: Prefix) -> Result<(), PutError> {
+        let outcome = store.put_at(self.map, key, None, UserFlags::NONE, &[prefix.as_slice()]);
+        if outcome.is_err() {
+            prefix.release(store, self.map);
+            return outcome;
+        }
+        self.blob_bytes += prefix.rest_len(store, self.map);
+        self.len += 1;
+        Ok(())
     }
 
     /// Removes a member; whether it was there. O(1).
@@ -554,7 +523,12 @@ impl Set {
     }
 
     fn remove_at(&mut self, store: &mut Store, key: &Key<'_>, location: Location) {
+        let prefix = (key.bytes().len() > SHORT_BYTES_MAX)
+            .then(|| Prefix::split(key.bytes().len(), store.value(self.map, location)).0);
         store.remove_at(self.map, key, location);
+        if let Some(prefix) = prefix {
+            self.blob_bytes -= prefix.release(store, self.map);
+        }
         self.len -= 1;
     }
 
@@ -563,7 +537,7 @@ impl Set {
     pub fn pop(&mut self, store: &mut Store, random: impl FnMut() -> u64, take: impl FnOnce(Member<'_>)) -> bool {
         let Some(location) = store.random(self.map, random) else { return false };
         let entry = store.entry(self.map, location);
-        take(stored(entry));
+        take(stored(store, self.map, entry));
         let key = entry.key.to_vec();
         let key = store.key(&key);
         self.remove_at(store, &key, location);
@@ -585,7 +559,7 @@ impl Large for Set {
 
     /// With its index and its dead bytes. O(1).
     fn memory_bytes(&self, store: &Store) -> u64 {
-        size_of::<Set>() as u64 + store.map_bytes(self.map)
+        size_of::<Set>() as u64 + store.map_bytes(self.map) + self.blob_bytes
     }
 
     fn new_copy(&self, store: &mut Store) -> Collection {
@@ -600,15 +574,17 @@ impl Large for Set {
         _now: Millis,
     ) -> Result<bool, PutError> {
         let Collection::Set(target) = target else { unreachable!("a copy is of the same kind") };
-        let mut members: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        *cursor = store.scan(self.map, *cursor, |_, entry| members.push((entry.key.to_vec(), entry.value.to_vec())));
+        let mut members: Vec<(Vec<u8>, Prefix)> = Vec::new();
+        *cursor = store.scan(self.map, *cursor, |_, entry| {
+            members.push((entry.key.to_vec(), Prefix::split(entry.key.len(), entry.value).0));
+        });
         ahead::fetch(store, target.map, members.iter().map(|(key, _)| &key[..]));
-        for (key, rest) in &members {
+        for (key, prefix) in &members {
             let key = store.key(key);
             // A scan that goes on after a while may go back a little.
             if store.find(target.map, &key).is_none() {
-                store.put_at(target.map, &key, None, UserFlags::NONE, &[rest])?;
-                target.len += 1;
+                let prefix = prefix.share(store, self.map, target.map);
+                target.put_new(store, &key, prefix)?;
             }
         }
         Ok(*cursor != 0)
@@ -636,8 +612,8 @@ impl Collection {
     }
 }
 
-fn stored(entry: Entry<'_>) -> Member<'_> {
-    Member::Stored(StoredName::split(entry.key, entry.value).0)
+fn stored<'a>(store: &'a Store, map: MapId, entry: Entry<'a>) -> Member<'a> {
+    Member::Stored(StoredName::split(store, map, entry.key, entry.value).0)
 }
 
 /// A large set to be read. Good as long as the set is there, and a scan's promises as long as nobody changes it.
@@ -669,13 +645,13 @@ impl View {
     /// Visits some members, most often a few, and returns the next cursor, 0 at the end; start with 0. A member that is there from
     /// the first call to the last is visited, and just once if the set does not change.
     pub fn scan(self, store: &Store, cursor: u64, mut visit: impl FnMut(Member<'_>)) -> u64 {
-        store.scan(self.map, cursor, |_, entry| visit(stored(entry)))
+        store.scan(self.map, cursor, |_, entry| visit(stored(store, self.map, entry)))
     }
 
     /// Any member, each with the same chance, by the random numbers that are handed in. O(1).
     pub fn random(self, store: &Store, random: impl FnMut() -> u64) -> Option<Member<'_>> {
         let location = store.random(self.map, random)?;
-        Some(stored(store.entry(self.map, location)))
+        Some(stored(store, self.map, store.entry(self.map, location)))
     }
 }
 

@@ -24,10 +24,10 @@ mod tests;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use chunkbuf::{Entry, MapId, PutError, Slices, Store, UserFlags};
+use chunkbuf::{Entry, Key, Location, MapId, PutError, Slices, Store, UserFlags};
 
 use super::ahead::{FAR, NEAR, look_ahead};
-use super::name::{Name, StoredName};
+use super::name::{Name, Prefix, StoredName};
 use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
 use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
@@ -119,7 +119,7 @@ pub enum Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// Whether a member is before the cut; `compare` compares the member's bytes with others.
+    /// Whether a member is before the cut; `compare` compares the member with others.
     fn is_behind(&self, score: f64, compare: impl FnOnce(&[u8]) -> Ordering) -> bool {
         match *self {
             Cut::Begin => false,
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
                 packed.pairs().take_while(is_before).count() as u64
             }
             Reader::Large(set, store) => set.ranks.partition_point(|item| {
-                cut.is_behind(item.score, |at| set.with_member(store, item, |member| member.cmp(at)))
+                cut.is_behind(item.score, |at| set.with_member(store, item, |member| member.compare(at)))
             }),
         }
     }
@@ -224,7 +224,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Visits the members of some ranks, with their scores, until all are visited or `visit` says false. Returns how many were.
-    pub fn visit(&self, ranks: Range<u64>, direction: Direction, visit: impl FnMut(&[u8], f64) -> bool) -> u64 {
+    pub fn visit(
+        &self,
+        ranks: Range<u64>,
+        direction: Direction,
+        visit: impl FnMut(StoredName<'_>, f64) -> bool,
+    ) -> u64 {
         match self {
             Reader::Packed(packed) => packed.visit(ranks, direction, visit),
             Reader::Large(set, store) => set.visit(store, ranks, direction, visit),
@@ -233,19 +238,16 @@ impl<'a> Reader<'a> {
 
     /// Visits some members with their scores, in no order, and returns the next cursor, 0 at the end; start with 0. Those that are
     /// there from the first call to the last are visited at least once. All at once if they are packed.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(StoredName<'_>, f64)) -> u64 {
         match self {
             Reader::Packed(packed) => {
-                packed.pairs().for_each(|pair| visit(pair.member, pair.score));
+                packed.pairs().for_each(|pair| visit(pair.member.into(), pair.score));
                 0
             }
-            Reader::Large(set, store) => {
-                let mut scratch = Vec::new();
-                store.scan(set.map, cursor, |_, entry| {
-                    let (member, score) = split(&entry);
-                    visit(member.as_slice(&mut scratch), score);
-                })
-            }
+            Reader::Large(set, store) => store.scan(set.map, cursor, |_, entry| {
+                let (member, score) = set.split(store, &entry);
+                visit(member, score);
+            }),
         }
     }
 }
@@ -280,13 +282,13 @@ impl<'a> Packed<'a> {
         Pairs { len: self.bytes.len(), rest: &self.bytes[1..] }
     }
 
-    fn visit(self, ranks: Range<u64>, direction: Direction, mut visit: impl FnMut(&[u8], f64) -> bool) -> u64 {
+    fn visit(self, ranks: Range<u64>, direction: Direction, mut visit: impl FnMut(StoredName<'_>, f64) -> bool) -> u64 {
         let len = ranks.end.saturating_sub(ranks.start) as usize;
         let pairs = self.pairs().skip(ranks.start as usize).take(len);
         let mut visited = 0;
         let mut each = |pair: Pair<'_>| {
             visited += 1;
-            visit(pair.member, pair.score)
+            visit(pair.member.into(), pair.score)
         };
         match direction {
             Direction::Forward => for _ in pairs.take_while(|pair| each(*pair)) {},
@@ -497,12 +499,14 @@ pub struct SortedSet {
     salts: u32,
     /// Members of equal score that changes have read so far, to find places among them.
     ties: u64,
+    /// Blobs of members: how many bytes.
+    blob_bytes: u64,
 }
 
-/// An entry's member and score.
-fn split<'a>(entry: &Entry<'a>) -> (StoredName<'a>, f64) {
-    let (member, score) = StoredName::split(entry.key, entry.value);
-    (member, read_score(score))
+/// An entry's score, and what is in front of it.
+fn split_score(entry: &Entry<'_>) -> (Prefix, f64) {
+    let (prefix, score) = Prefix::split(entry.key.len(), entry.value);
+    (prefix, read_score(score))
 }
 
 fn read_score(value: Slices<'_>) -> f64 {
@@ -519,7 +523,7 @@ impl SortedSet {
 
     /// An empty set with a map of its own. Takes no memory of the store yet.
     pub fn new(store: &mut Store, encoding: Encoding) -> SortedSet {
-        SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0, ties: 0 }
+        SortedSet { map: store.create(), ranks: Ranked::new(), encoding, salts: 0, ties: 0, blob_bytes: 0 }
     }
 
     /// What packed bytes hold, some hundred members at most.
@@ -536,6 +540,12 @@ impl SortedSet {
             }
         }
         Ok(set)
+    }
+
+    /// An entry's member and score.
+    fn split<'a>(&self, store: &'a Store, entry: &Entry<'a>) -> (StoredName<'a>, f64) {
+        let (member, score) = StoredName::split(store, self.map, entry.key, entry.value);
+        (member, read_score(score))
     }
 
     /// The form in which the map has a member, or would have it if it had no twin.
@@ -564,14 +574,14 @@ impl SortedSet {
     fn score(&self, store: &Store, member: &[u8]) -> Option<f64> {
         let name = self.name(store, member);
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
-        Some(split(&entry).1)
+        Some(split_score(&entry).1)
     }
 
     fn rank(&self, store: &Store, member: &[u8], ties: &mut u64) -> Option<(u64, f64)> {
         let name = self.name(store, member);
         let key = store.key(name.key());
         let (_, entry) = store.find_entry(self.map, &key)?;
-        let (_, score) = split(&entry);
+        let (_, score) = split_score(&entry);
         Some((self.place(store, member, Scored { score, hash: key.hash() }, ties), score))
     }
 
@@ -581,20 +591,20 @@ impl SortedSet {
             // Its own hash: the member itself (3).
             let is_tie = other.score == item.score && other.hash != item.hash;
             *ties += u64::from(is_tie);
-            other.score < item.score || (is_tie && self.with_member(store, other, |name| name < member))
+            other.score < item.score || (is_tie && self.with_member(store, other, |name| name.compare(member).is_lt()))
         })
     }
 
     /// Shows the member of an item.
-    fn with_member<R>(&self, store: &Store, item: Scored, see: impl FnOnce(&[u8]) -> R) -> R {
+    fn with_member<R>(&self, store: &Store, item: Scored, see: impl FnOnce(StoredName<'_>) -> R) -> R {
         let mut see = Some(see);
         let mut seen = None;
         store.with_hash(self.map, item.hash, |_, entry| {
-            let (member, score) = split(&entry);
+            let (member, score) = self.split(store, &entry);
             if score.to_bits() == item.score.to_bits()
                 && let Some(see) = see.take()
             {
-                seen = Some(see(member.as_slice(&mut Vec::new())));
+                seen = Some(see(member));
             }
         });
         seen.expect("each item is an entry (1)")
@@ -607,12 +617,11 @@ impl SortedSet {
     pub fn set(&mut self, store: &mut Store, limits: &Limits, member: &[u8], score: f64) -> Result<Change, PutError> {
         let mut name = self.name(store, member);
         let mut key = store.key(name.key());
-        let old = store.find_entry(self.map, &key).map(|(location, entry)| (location, split(&entry).1));
+        let old = store.find_entry(self.map, &key).map(|(location, entry)| (location, split_score(&entry)));
         if old.is_none() && store.has_hash(self.map, key.hash()) {
             name = self.salted(store, member);
             key = store.key(name.key());
         }
-        let [length, rest] = name.parts();
         let encoding = match old {
             Some(_) => self.encoding,
             None => self.encoding.with(self.ranks.weight() + 1, member.len(), limits),
@@ -621,10 +630,11 @@ impl SortedSet {
         let bytes = score.to_le_bytes();
         let mut ties = self.ties;
         let change = match old {
-            Some((_, old)) if old == score => return Ok(Change::None),
-            Some((location, old)) => {
-                if !store.write_in_place(self.map, &key, location, name.parts_len(), &bytes) {
-                    store.put_at(self.map, &key, Some(location), UserFlags::NONE, &[length, rest, &bytes])?;
+            Some((_, (_, old))) if old == score => return Ok(Change::None),
+            Some((location, (prefix, old))) => {
+                let prefix = prefix.as_slice();
+                if !store.write_in_place(self.map, &key, location, prefix.len(), &bytes) {
+                    store.put_at(self.map, &key, Some(location), UserFlags::NONE, &[prefix, &bytes])?;
                 }
                 let rank = self.place(store, member, Scored { score: old, hash: key.hash() }, &mut ties);
                 let item = self.change_ranks(store, |ranks| ranks.remove(rank));
@@ -632,7 +642,8 @@ impl SortedSet {
                 Change::Moved
             }
             None => {
-                store.put_at(self.map, &key, None, UserFlags::NONE, &[length, rest, &bytes])?;
+                let prefix = name.put_rest(store, self.map)?;
+                self.put_new(store, &key, prefix, score)?;
                 self.encoding = encoding;
                 Change::Added
             }
@@ -642,6 +653,25 @@ impl SortedSet {
         self.ties = ties;
         self.change_ranks(store, |ranks| ranks.insert(rank, item));
         Ok(change)
+    }
+
+    /// Puts the entry of a member that is not there.
+    fn put_new(&mut self, store: &mut Store, key: &Key<'_>, prefix: Prefix, score: f64) -> Result<(), PutError> {
+        let parts = [prefix.as_slice(), &score.to_le_bytes()];
+        let outcome = store.put_at(self.map, key, None, UserFlags::NONE, &parts);
+        match outcome {
+            Ok(()) => self.blob_bytes += prefix.rest_len(store, self.map),
+            Err(_) => {
+                prefix.release(store, self.map);
+            }
+        }
+        outcome
+    }
+
+    fn remove_at(&mut self, store: &mut Store, key: &Key<'_>, location: Location) {
+        let (prefix, _) = split_score(&store.entry(self.map, location));
+        store.remove_at(self.map, key, location);
+        self.blob_bytes -= prefix.release(store, self.map);
     }
 
     /// Takes a member out; whether it was there.
@@ -655,7 +685,7 @@ impl SortedSet {
         let name = self.name(store, member);
         let key = store.key(name.key());
         let location = store.find(self.map, &key).expect("it has a rank");
-        store.remove_at(self.map, &key, location);
+        self.remove_at(store, &key, location);
         true
     }
 
@@ -668,12 +698,13 @@ impl SortedSet {
         let item = self.change_ranks(store, |ranks| ranks.remove(rank));
         let mut found = None;
         store.with_hash(self.map, item.hash, |location, entry| {
-            if split(&entry).1.to_bits() == item.score.to_bits() {
+            if split_score(&entry).1.to_bits() == item.score.to_bits() {
                 found = Some((location, entry.key.to_vec()));
             }
         });
         let (location, key) = found.expect("each item is an entry (1)");
-        store.remove_at(self.map, &store.key(&key), location);
+        let key = store.key(&key);
+        self.remove_at(store, &key, location);
     }
 
     fn visit(
@@ -681,7 +712,7 @@ impl SortedSet {
         store: &Store,
         ranks: Range<u64>,
         direction: Direction,
-        mut visit: impl FnMut(&[u8], f64) -> bool,
+        mut visit: impl FnMut(StoredName<'_>, f64) -> bool,
     ) -> u64 {
         let len = ranks.end.saturating_sub(ranks.start) as usize;
         let each = |item: &Scored| self.with_member(store, *item, |member| visit(member, item.score));
@@ -739,14 +770,16 @@ impl SortedSet {
             }
             let mut found = None;
             store.with_hash(self.map, item.hash, |_, entry| {
-                if split(&entry).1.to_bits() == item.score.to_bits() {
-                    found = Some((entry.key.to_vec(), entry.value.to_vec()));
+                let (prefix, score) = split_score(&entry);
+                if score.to_bits() == item.score.to_bits() {
+                    found = Some((entry.key.to_vec(), prefix));
                 }
             });
-            let (key, value) = found.expect("each item is an entry (1)");
-            store.put_at(target.map, &store.key(&key), None, UserFlags::NONE, &[&value])?;
+            let (key, prefix) = found.expect("each item is an entry (1)");
+            let prefix = prefix.share(store, self.map, target.map);
+            target.put_new(store, &store.key(&key), prefix, item.score)?;
             target.change_ranks(store, |ranks| ranks.push_back(*item));
-            match left.checked_sub(MEMBER + key.len() + value.len()) {
+            match left.checked_sub(MEMBER + key.len()) {
                 Some(less) => left = less,
                 None => return Ok(target.ranks.weight() < self.ranks.weight()),
             }
@@ -789,7 +822,7 @@ impl SortedSet {
         assert_eq!(store.len(self.map), self.ranks.weight(), "items and entries (1)");
         let mut last: Option<(f64, Vec<u8>)> = None;
         for item in self.ranks.forward(0) {
-            let member = self.with_member(store, *item, <[u8]>::to_vec);
+            let member = self.with_member(store, *item, |member| member.as_slice(&mut Vec::new()).to_vec());
             if let Some((score, name)) = &last {
                 assert!((*score, name) < (item.score, &member), "in order (2)");
             }
@@ -814,7 +847,7 @@ impl Large for SortedSet {
     }
 
     fn memory_bytes(&self, store: &Store) -> u64 {
-        store.map_bytes(self.map) + self.ranks.memory_bytes()
+        store.map_bytes(self.map) + self.ranks.memory_bytes() + self.blob_bytes
     }
 
     fn new_copy(&self, store: &mut Store) -> Collection {

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, ValueType, WalkBudget, WalkId};
 use crate::proto::{CommandError, Reply};
 use crate::text::glob;
+use crate::types::name::StoredName;
 
 use crate::commands::Flow;
 
@@ -38,6 +39,16 @@ impl Pattern {
 
     pub(in crate::commands) fn matches(&self, key: &[u8]) -> bool {
         self.glob.as_ref().is_none_or(|pattern| pattern.matches(key))
+    }
+
+    /// [`matches`](Pattern::matches), of a name where it lies. One that is in pieces is put together to be compared.
+    pub(in crate::commands) fn matches_name(&self, name: StoredName<'_>) -> bool {
+        self.glob.as_ref().is_none_or(|pattern| pattern.matches(name.as_slice(&mut Vec::new())))
+    }
+
+    /// Bytes that it costs to compare a name and to tell it.
+    pub(in crate::commands) fn cost_of(&self, name: StoredName<'_>) -> usize {
+        if self.glob.is_none() { name.head_len() } else { name.len() }
     }
 }
 

@@ -211,7 +211,7 @@ const HSETEX: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::ValuesOfFields,
     run: Run::Keys(hsetex),
     doc: Doc {
         summary: "Sets fields of a hash and their expiry.",

@@ -15,6 +15,7 @@ use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::integer::parse_u64_loose;
 use crate::types::hash::packed::PackedFields;
 use crate::types::hash::{Hash, Reader, Value};
+use crate::types::name::StoredName;
 use crate::types::{Collection, Large as _};
 
 /// Table of contents.
@@ -80,22 +81,26 @@ impl<W: Walk> Sliced for Walking<W> {
     }
 }
 
-/// What a field and its value cost, in the bytes of a slice. A blob goes out by reference.
+/// What a field and its value cost, in the bytes of a slice: what of the name is copied, and the value. A blob goes out by reference.
 fn cost_of(name_len: usize, value: Value<'_>) -> usize {
     let value_len = if let Value::Blob(_) = value { 0 } else { value.len() };
     FIELD_COST.max(name_len + value_len)
 }
 
 /// Goes over some fields of a large hash, at about that cost, each once. The next cursor, 0 at the end.
-fn walk_large(db: &Db<'_>, key: &[u8], mut cursor: u64, cost: usize, mut visit: impl FnMut(&[u8], Value<'_>)) -> u64 {
-    let mut scratch = Vec::new();
+fn walk_large(
+    db: &Db<'_>,
+    key: &[u8],
+    mut cursor: u64,
+    cost: usize,
+    mut visit: impl FnMut(StoredName<'_>, Value<'_>),
+) -> u64 {
     let mut spent = 0;
     with_large(db, key, |hash, db| {
         loop {
             cursor = hash.walk(db.store(), cursor, db.now(), |field| {
-                let name = field.name.as_slice(&mut scratch);
-                spent += cost_of(name.len(), field.value);
-                visit(name, field.value);
+                spent += cost_of(field.name.head_len(), field.value);
+                visit(field.name, field.value);
             });
             spent += BITE_COST;
             if cursor == 0 || spent >= cost {
@@ -193,9 +198,9 @@ impl Part {
     }
 
     #[inline]
-    fn field(self, name: &[u8], value: Value<'_>, reply: &mut Reply) {
+    fn field(self, name: StoredName<'_>, value: Value<'_>, reply: &mut Reply) {
         if self != Part::Values {
-            reply.bulk(name);
+            reply.bulk_name(name);
         }
         if self != Part::Names {
             reply_value(value, reply);
@@ -214,7 +219,7 @@ fn reply_all(db: &mut Db<'_>, args: &Args<'_>, part: Part, reply: &mut Reply) ->
         Some(View::Packed(bytes)) => {
             let fields = PackedFields::new(&bytes).filter(|field| !field.expires.is_some_and(|at| at.is_past(now)));
             part.header(fields.clone().count(), reply);
-            fields.for_each(|field| part.field(field.name, Value::Packed(field.value), reply));
+            fields.for_each(|field| part.field(field.name.into(), Value::Packed(field.value), reply));
             return Ok(Flow::Done);
         }
         Some(View::Large(hash)) => hash.len() as usize,
@@ -379,7 +384,7 @@ fn hscan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     if let Some(View::Packed(bytes)) = view {
         let now = db.now();
         let fields = PackedFields::new(&bytes).filter(|field| !field.expires.is_some_and(|at| at.is_past(now)));
-        fields.for_each(|field| scan.tell(field.name, Value::Packed(field.value)));
+        fields.for_each(|field| scan.tell(field.name.into(), Value::Packed(field.value)));
         scan.cursor = 0;
         scan.finish(reply);
         return Ok(Flow::Done);
@@ -403,8 +408,8 @@ struct Scan {
 }
 
 impl Scan {
-    fn tell(&mut self, name: &[u8], value: Value<'_>) {
-        if self.pattern.matches(name) {
+    fn tell(&mut self, name: StoredName<'_>, value: Value<'_>) {
+        if self.pattern.matches_name(name) {
             self.part.field(name, value, &mut self.found);
             self.len += if self.part == Part::Both { 2 } else { 1 };
         }
@@ -420,16 +425,14 @@ impl Scan {
 
 impl Walk for Scan {
     fn step(&mut self, db: &mut Db<'_>, args: &Args<'_>, cost: usize, reply: &mut Reply) -> bool {
-        let mut scratch = Vec::new();
         let mut spent = 0;
         with_large(db, args.at(1), |hash, db| {
             while spent < cost {
                 let mut visited = 0;
                 self.cursor = hash.scan(db.store(), self.cursor, db.now(), |field| {
-                    let name = field.name.as_slice(&mut scratch);
-                    spent += cost_of(name.len(), field.value);
+                    spent += cost_of(self.pattern.cost_of(field.name), field.value);
                     visited += 1;
-                    self.tell(name, field.value);
+                    self.tell(field.name, field.value);
                 });
                 spent += BITE_COST;
                 self.left = self.left.saturating_sub(visited);
@@ -505,7 +508,7 @@ fn hrandfield(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         } else {
             let wanted = fields.len().min(count as usize);
             pairs_header(part, wanted, reply);
-            select(db, &fields, wanted, |(name, value)| pair(part, name, Value::Packed(value), reply));
+            select(db, &fields, wanted, |(name, value)| pair(part, name[..].into(), Value::Packed(value), reply));
             return Ok(Flow::Done);
         };
         return walk(db, args, RandomFields { part, random }, reply);
@@ -549,7 +552,7 @@ fn random_field(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome 
         let is_told = with_large(db, args.at(1), |hash, db| {
             let field = hash.random(db.store(), now, || next(&mut seed));
             field.is_some_and(|field| {
-                reply.bulk(field.name.as_slice(&mut Vec::new()));
+                reply.bulk_name(field.name);
                 true
             })
         });
@@ -567,7 +570,7 @@ fn pairs_header(part: Part, len: usize, reply: &mut Reply) {
     reply.array(if flat { 2 * len } else { len });
 }
 
-fn pair(part: Part, name: &[u8], value: Value<'_>, reply: &mut Reply) {
+fn pair(part: Part, name: StoredName<'_>, value: Value<'_>, reply: &mut Reply) {
     if part == Part::Both && reply.protocol == Protocol::Resp3 {
         reply.array(2);
     }
@@ -650,7 +653,7 @@ impl Walk for RandomFields {
                     let (name, value) = &fields[below(db, fields.len() as u64) as usize];
                     let value = Value::Packed(value);
                     spent += cost_of(name.len(), value);
-                    pair(part, name, value, reply);
+                    pair(part, name[..].into(), value, reply);
                     *left -= 1;
                 }
                 *left == 0
@@ -668,9 +671,9 @@ impl Walk for RandomFields {
                 with_large(db, key, |hash, db| {
                     while *left > 0 && spent < cost {
                         let field = hash.random(db.store(), db.now(), || next(&mut seed));
-                        spent += field.map_or(FIELD_COST, |field| cost_of(field.name.len(), field.value));
+                        spent += field.map_or(FIELD_COST, |field| cost_of(field.name.head_len(), field.value));
                         if let Some(field) = field {
-                            pair(part, field.name.as_slice(&mut Vec::new()), field.value, reply);
+                            pair(part, field.name, field.value, reply);
                             *left -= 1;
                         }
                     }
@@ -680,14 +683,12 @@ impl Walk for RandomFields {
             Random::Few { left, seen } => {
                 let mut seed = db.random();
                 with_large(db, key, |hash, db| {
-                    let mut scratch = Vec::new();
                     while *left > 0 && spent < cost {
                         let field = hash.random(db.store(), db.now(), || next(&mut seed));
-                        spent += field.map_or(FIELD_COST, |field| cost_of(field.name.len(), field.value));
+                        spent += field.map_or(FIELD_COST, |field| cost_of(field.name.head_len(), field.value));
                         let Some(field) = field else { continue };
-                        let name = field.name.as_slice(&mut scratch);
-                        if seen.insert(db.store().key(name).hash()) {
-                            pair(part, name, field.value, reply);
+                        if seen.insert(field.name.hash(db.store())) {
+                            pair(part, field.name, field.value, reply);
                             *left -= 1;
                         }
                     }

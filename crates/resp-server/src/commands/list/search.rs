@@ -1,7 +1,8 @@
 //! Lists: finding elements by their value, and changing the middle.
 //!
-//! A search walks over the elements, a slice at a time: in a slice, 64 KiB of them, of which each counts [`ELEMENT_COST`] bytes more. What
-//! is removed by value goes node by node, and what LTRIM cuts off goes in whole nodes.
+//! A search walks over the elements, a slice at a time: in a slice, 64 KiB of them, of which each counts [`ELEMENT_COST`] bytes more. It
+//! also stops within a long element that equals the one it looks for so far. What is removed by value goes node by node, and what
+//! LTRIM cuts off goes in whole nodes.
 
 use super::form::{ListView, as_element, held, large, put, put_as_large, range_of, view};
 use super::long::{NODES_PER_SLICE, held_list};
@@ -14,7 +15,7 @@ use crate::keyspace::{Db, Event, put_error};
 use crate::proto::{Args, CommandError, Reply, Value};
 use crate::types::Large as _;
 use crate::types::list::packed::PackedList;
-use crate::types::list::{Element, End, List};
+use crate::types::list::{Comparing, Element, End, List};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[&LPOS, &LINSERT, &LREM, &LTRIM];
@@ -90,6 +91,7 @@ struct Search {
     /// The indexes found, as they will be replied.
     found: Reply,
     matches: u64,
+    comparing: Comparing,
 }
 
 impl Search {
@@ -125,6 +127,7 @@ impl Search {
             left: if left == 0 { u64::MAX } else { left },
             found: Reply::new(),
             matches: 0,
+            comparing: Comparing::default(),
         })
     }
 
@@ -141,10 +144,11 @@ impl Search {
     fn step<'a>(&mut self, elements: impl Iterator<Item = Element<'a>>, len: u64, pivot: &[u8], bytes: u64) -> bool {
         let mut budget = bytes;
         for element in elements.take(usize::try_from(self.left).unwrap_or(usize::MAX)) {
+            let Some(is_equal) = self.comparing.is(element, pivot, &mut budget) else { return false };
             let index = if self.from == End::Head { self.seen } else { len - 1 - self.seen };
             self.seen += 1;
             self.left -= 1;
-            if element.is(pivot) {
+            if is_equal {
                 if self.skip > 0 {
                     self.skip -= 1;
                 } else {
@@ -155,7 +159,7 @@ impl Search {
                     }
                 }
             }
-            let Some(left) = budget.checked_sub(ELEMENT_COST + element.len().min(pivot.len() as u64)) else {
+            let Some(left) = budget.checked_sub(ELEMENT_COST) else {
                 return self.left == 0;
             };
             budget = left;
@@ -228,7 +232,7 @@ fn linsert(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Ok(Flow::Done);
     };
     let ListView::Packed(bytes) = list else {
-        let mut insert = Insert { is_behind, next: 0 };
+        let mut insert = Insert { is_behind, next: 0, comparing: Comparing::default() };
         if insert.go_on(db, args, reply)? {
             return Ok(Flow::Done);
         }
@@ -264,6 +268,7 @@ struct Insert {
     is_behind: bool,
     /// The index to go on looking from.
     next: u64,
+    comparing: Comparing,
 }
 
 impl Insert {
@@ -276,12 +281,16 @@ impl Insert {
         let (list, store) = held(db, &found);
         let mut is_found = false;
         for element in list.forward(self.next) {
-            if element.is(pivot) {
-                is_found = true;
-                break;
+            match self.comparing.is(element, pivot, &mut budget) {
+                None => return Ok(false),
+                Some(true) => {
+                    is_found = true;
+                    break;
+                }
+                Some(false) => {}
             }
             self.next += 1;
-            match budget.checked_sub(ELEMENT_COST + element.len().min(pivot.len() as u64)) {
+            match budget.checked_sub(ELEMENT_COST) {
                 Some(left) => budget = left,
                 None => return Ok(false),
             }
@@ -338,7 +347,7 @@ fn lrem(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let from = if count < 0 { End::Tail } else { End::Head };
     let max = if count == 0 { u64::MAX } else { count.unsigned_abs() };
     let ListView::Packed(bytes) = list else {
-        let mut remove = Remove { from, left: max, kept: 0, removed: 0 };
+        let mut remove = Remove { from, left: max, kept: 0, removed: 0, comparing: Comparing::default() };
         if remove.go_on(db, args, reply) {
             return Ok(Flow::Done);
         }
@@ -387,6 +396,7 @@ struct Remove {
     /// Elements at the end `from` that were looked at and stay.
     kept: u64,
     removed: u64,
+    comparing: Comparing,
 }
 
 impl Remove {
@@ -401,11 +411,12 @@ impl Remove {
             if budget == 0 {
                 return false;
             }
-            let step = list.remove_equal(store, self.from, self.kept, element, self.left);
+            let looked_for = (element, self.left);
+            let step = list.remove_equal(store, (self.from, self.kept), looked_for, &mut self.comparing, &mut budget);
+            let Some(step) = step else { return false };
             self.kept = step.kept;
             self.removed += step.removed;
             self.left -= step.removed;
-            budget = budget.saturating_sub(step.bytes.min(NODE_COST_MAX));
         }
         if self.removed > 0 {
             list.has_shrunk(max_listpack_size);
@@ -419,9 +430,6 @@ impl Remove {
         true
     }
 }
-
-/// Only as many bytes of a large element are compared as there are in the argument.
-const NODE_COST_MAX: u64 = 64 * 1024;
 
 impl Sliced for Remove {
     fn holding(&self) -> Holding {

@@ -583,9 +583,9 @@ impl Combining {
                 let mut scratch = Vec::new();
                 loop {
                     cursor = set.source().scan(db.store(), cursor, |member| {
-                        let member = member.as_slice(&mut scratch);
-                        reply.bulk(member);
-                        budget.spend(member.len());
+                        let member = member.name(&mut scratch);
+                        reply.bulk_name(member);
+                        budget.spend(member.head_len());
                     });
                     budget.spend(0);
                     if cursor == 0 {

@@ -406,9 +406,9 @@ impl Step for Telling {
                 return Ok(false);
             }
             *cursor = view.scan(db.store(), *cursor, |member| {
-                let member = member.as_slice(&mut scratch);
-                reply.bulk(member);
-                budget.spend(member.len());
+                let member = member.name(&mut scratch);
+                reply.bulk_name(member);
+                budget.spend(member.head_len());
             });
             budget.spend(0);
             if *cursor == 0 {
@@ -427,16 +427,16 @@ pub(super) fn below(seed: &mut u64, end: usize) -> usize {
     ((u128::from(Keyspace::next_random(seed)) * end as u128) >> 64) as usize
 }
 
-/// Replies with a random member of a set.
+/// Replies with a random member of a set; the bytes that were copied.
 pub(super) fn reply_random(store: &chunkbuf::Store, set: &Source<'_>, seed: &mut u64, reply: &mut Reply) -> usize {
     let mut scratch = Vec::new();
     let member = match set {
         Source::Packed(bytes) => Packed::new(bytes).nth(below(seed, set.len())),
         Source::Large(view) => view.random(store, || Keyspace::next_random(seed)).expect("a set has a member"),
     };
-    let member = member.as_slice(&mut scratch);
-    reply.bulk(member);
-    member.len()
+    let member = member.name(&mut scratch);
+    reply.bulk_name(member);
+    member.head_len()
 }
 
 /// Takes `count` random members, fewer than there are, from a packed set and replies with them; what is left of it.
@@ -544,19 +544,19 @@ impl Step for Picking {
                 Way::Distinct(left, picked) => {
                     let Source::Large(view) = set else { unreachable!("a packed set is gone through") };
                     let member = view.random(db.store(), || Keyspace::next_random(seed)).expect("a set has a member");
-                    let member = member.as_slice(&mut scratch);
-                    if picked.insert(db.store().key(member).hash()) {
-                        reply.bulk(member);
+                    let member = member.name(&mut scratch);
+                    if picked.insert(member.hash(db.store())) {
+                        reply.bulk_name(member);
                         *left -= 1;
                     }
-                    budget.spend(Budget::CHOICE + member.len());
+                    budget.spend(Budget::CHOICE + member.head_len());
                 }
                 Way::Through(choice, cursor) => {
                     *cursor = set.scan(db.store(), *cursor, |member| {
                         if choice.takes(seed) {
-                            let member = member.as_slice(&mut scratch);
-                            reply.bulk(member);
-                            budget.spend(member.len());
+                            let member = member.name(&mut scratch);
+                            reply.bulk_name(member);
+                            budget.spend(member.head_len());
                         } else {
                             budget.spend(0);
                         }
@@ -612,9 +612,9 @@ impl Step for Popping {
                     store,
                     || Keyspace::next_random(&mut seed),
                     |member| {
-                        let member = member.as_slice(&mut scratch);
-                        self.found.bulk(member);
-                        budget.spend_change(Budget::CHOICE + member.len());
+                        let member = member.name(&mut scratch);
+                        self.found.bulk_name(member);
+                        budget.spend_change(Budget::CHOICE + member.head_len());
                     },
                 );
                 self.popped += 1;
@@ -689,10 +689,10 @@ impl Step for Scanning {
         loop {
             self.cursor = self.view.scan(db.store(), self.cursor, |member| {
                 self.visited += 1;
-                let member = member.as_slice(&mut scratch);
-                budget.spend(member.len());
-                if self.pattern.matches(member) {
-                    self.found.bulk(member);
+                let member = member.name(&mut scratch);
+                budget.spend(self.pattern.cost_of(member));
+                if self.pattern.matches_name(member) {
+                    self.found.bulk_name(member);
                     self.len += 1;
                 }
             });

@@ -453,7 +453,7 @@ fn pop_one(db: &mut Db<'_>, key: &[u8], found: Found<'_>, mut seed: u64, reply: 
     let mut scratch = Vec::new();
     let emptied = if let Some((collection, store)) = db.large_mut(&found) {
         let set = collection.set_mut();
-        set.pop(store, || Keyspace::next_random(&mut seed), |member| reply.bulk(member.as_slice(&mut scratch)));
+        set.pop(store, || Keyspace::next_random(&mut seed), |member| reply.bulk_name(member.name(&mut scratch)));
         let is_empty = set.view().len() == 0;
         is_empty && db.remove(found)
     } else {

@@ -18,6 +18,7 @@ use crate::keyspace::{Db, Event, Found, ValueType, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::double::parse_f64;
 use crate::types::ahead::{FAR, NEAR};
+use crate::types::name::StoredName;
 use crate::types::zset::{Direction, Draft, Encoding};
 
 /// Table of contents.
@@ -270,7 +271,9 @@ fn copy(db: &Db<'_>, key: &[u8], kind: Kind, mut cursor: u64, mut budget: Budget
     };
     match kind {
         Kind::SortedSet => long::read_kept(db, key, |set| {
-            let next = cursor + set.visit(cursor..set.len(), Direction::Forward, &mut push);
+            let mut scratch = Vec::new();
+            let visit = |member: StoredName<'_>, score| push(member.as_slice(&mut scratch), score);
+            let next = cursor + set.visit(cursor..set.len(), Direction::Forward, visit);
             (next < set.len()).then_some(next)
         })?,
         Kind::Set => {

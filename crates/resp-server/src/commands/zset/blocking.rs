@@ -57,11 +57,11 @@ fn pop_with_key(
     let key = args.at(at);
     let found = db.find(key);
     let Some(mut edit) = Edit::begin(db, &found)? else { return Ok(None) };
-    let mut taken = None;
+    let mut told = Reply::speaking(reply.protocol);
     let rank = edit.read(db, &found, |set| {
         let rank = if direction == Direction::Forward { 0 } else { set.len() - 1 };
         set.visit(rank..rank + 1, direction, |member, score| {
-            taken = Some((member.to_vec(), score));
+            Shape::Flat.member(member, score, &mut told);
             true
         });
         rank
@@ -69,10 +69,9 @@ fn pop_with_key(
     edit.remove_ranks(db, &found, rank..rank + 1);
     let event = if direction == Direction::Forward { Event::ZpopMin } else { Event::ZpopMax };
     edit.end(db, key, found, event)?;
-    let (member, score) = taken.expect("a sorted set that is there has a member");
     reply.array(3);
     reply.bulk(key);
-    Shape::Flat.member(&member, score, reply);
+    reply.append(told);
     Ok(Some(Flow::Done))
 }
 

@@ -19,6 +19,7 @@ use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, Found, Ttl, ValueType, View, put_error};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::double::DoubleText;
+use crate::types::name::StoredName;
 use crate::types::zset::{Change, Direction, Draft, Encoding, Packed, Reader, SortedSet};
 use crate::types::{Collection, Large as _};
 
@@ -393,11 +394,11 @@ impl Shape {
     }
 
     /// A member.
-    pub(super) fn member(self, member: &[u8], score: f64, reply: &mut Reply) {
+    pub(super) fn member(self, member: StoredName<'_>, score: f64, reply: &mut Reply) {
         if self == Shape::Pairs {
             reply.array(2);
         }
-        reply.bulk(member);
+        reply.bulk_name(member);
         if self != Shape::Members {
             reply.double(&DoubleText::new(score));
         }
@@ -415,7 +416,7 @@ pub(super) fn tell(
 ) {
     let told = reader.visit(ranks.clone(), direction, |member, score| {
         shape.member(member, score, reply);
-        budget.pay(member.len())
+        budget.pay(member.head_len())
     });
     match direction {
         Direction::Forward => ranks.start += told,

@@ -645,9 +645,9 @@ impl Work for Scanning {
                 let mut left = budget.pay(BITE);
                 self.cursor = set.scan(self.cursor, |member, score| {
                     self.visited += 1;
-                    left = budget.pay(member.len());
-                    if self.pattern.matches(member) {
-                        self.found.bulk(member);
+                    left = budget.pay(self.pattern.cost_of(member));
+                    if self.pattern.matches_name(member) {
+                        self.found.bulk_name(member);
                         // As Redis does: shortest from a list pack, with 17 digits from a table.
                         if in_full {
                             self.found.bulk(seventeen_digits(score).as_bytes());

@@ -132,7 +132,7 @@ impl Work for Popping {
             };
             let taken = set.visit(ranks, self.direction, |member, score| {
                 self.shape.member(member, score, &mut self.told);
-                budget.pay_change(member.len())
+                budget.pay_change(member.head_len())
             });
             self.count -= taken;
             match self.direction {
@@ -404,7 +404,7 @@ impl Work for RandomMembers {
                 if chosen {
                     set.visit(rank..rank + 1, Direction::Forward, |member, score| {
                         self.shape.member(member, score, reply);
-                        left = budget.pay(member.len());
+                        left = budget.pay(member.head_len());
                         true
                     });
                 } else {

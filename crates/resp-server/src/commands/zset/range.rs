@@ -393,11 +393,11 @@ impl Work for Storing {
         _: &mut Reply,
         mut budget: Budget,
     ) -> Result<bool, CommandError> {
-        let mut batch = Batch::default();
+        let (mut batch, mut scratch) = (Batch::default(), Vec::new());
         budget = budget.for_draft(self.draft.as_ref());
         long::read_kept(db, args.at(2), |set| {
             self.ranks.start += set.visit(self.ranks.clone(), Direction::Forward, |member, score| {
-                batch.push(member, score);
+                batch.push(member.as_slice(&mut scratch), score);
                 budget.pay_change(member.len())
             });
         });

@@ -24,6 +24,8 @@ mod first;
 mod hashes;
 /// Long commands on lists.
 mod lists;
+/// Very long members, fields and elements.
+mod names;
 /// Requests that wait for a key.
 mod parked;
 /// What is sent to clients by others.

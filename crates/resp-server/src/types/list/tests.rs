@@ -119,20 +119,37 @@ impl Pair {
                 assert_eq!(list.get(at).map(bytes_of).as_ref(), model.get(at as usize));
                 assert_eq!(list.forward(at).next().map(bytes_of).as_ref(), model.get(at as usize));
                 assert_eq!(list.backward(at + 1).next().map(bytes_of).as_ref(), model.get(at as usize));
-                assert!(list.get(at).unwrap().is(&model[at as usize]));
+                assert_eq!(list.get(at).map(|element| is(element, &model[at as usize])), Some(true));
             }
             _ => assert!(list.get(len).is_none()),
         }
     }
 }
 
+/// Whether an element's bytes are these, by as many steps as it takes.
+fn is(element: Element<'_>, bytes: &[u8]) -> bool {
+    let mut comparing = Comparing::default();
+    loop {
+        if let Some(is) = comparing.is(element, bytes, &mut 1) {
+            return is;
+        }
+    }
+}
+
 fn remove_equal(pair: &mut Pair, random: &mut Random, end: End) {
     let Pair { store, list, model } = pair;
-    let element = random.element(100);
+    let mut element = random.element(100);
+    if random.below(2) == 0
+        && let Some(other) = model.get(random.below(model.len() as u64 + 1) as usize)
+    {
+        element = other.clone();
+    }
+    let mut comparing = Comparing::default();
     let max = if random.below(2) == 0 { u64::MAX } else { 1 + random.below(5) };
     let (mut kept, mut removed) = (0, 0);
     while kept < list.len() && removed < max {
-        let step = list.remove_equal(store, end, kept, &element, max - removed);
+        let looked_for = (&element[..], max - removed);
+        let Some(step) = list.remove_equal(store, (end, kept), looked_for, &mut comparing, &mut 1) else { continue };
         assert!(step.kept > kept || step.removed > 0, "it goes on");
         kept = step.kept;
         removed += step.removed;
@@ -150,6 +167,30 @@ fn remove_equal(pair: &mut Pair, random: &mut Random, end: End) {
             kept.make_contiguous().reverse();
             *model = kept;
         }
+    }
+}
+
+#[test]
+fn a_long_element_is_compared_in_steps_to_its_last_byte() {
+    let mut store = Store::new(chunkbuf::Options::default());
+    for len in [ELEMENT_BYTES_MAX, ELEMENT_BYTES_MAX + 1, 65_536, 65_537, 1_000_000] {
+        let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let mut list = List::default();
+        list.push(&mut store, End::Tail, Element::Bytes(&bytes)).expect("memory is not limited");
+        let element = list.get(0).expect("just pushed");
+        assert!(is(element, &bytes));
+        assert!(!is(element, &bytes[1..]) && !is(element, &[&bytes[..], b"x"].concat()));
+        for at in [0, len / 2, len - 1] {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert!(!is(element, &other), "byte {at} of {len} differs");
+        }
+        let (mut comparing, mut steps) = (Comparing::default(), 1);
+        while comparing.is(element, &bytes, &mut 1).is_none() {
+            steps += 1;
+        }
+        assert_eq!(steps, if len > ELEMENT_BYTES_MAX { len.div_ceil(Comparing::BYTES_MIN as usize) } else { 1 });
+        while list.free_some(&mut store) {}
     }
 }
 

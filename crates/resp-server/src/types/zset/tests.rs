@@ -25,7 +25,7 @@ fn store() -> Store {
 fn read_all(reader: &Reader<'_>, ranks: Range<u64>, direction: Direction) -> Model {
     let mut all = Model::new();
     reader.visit(ranks, direction, |member, score| {
-        all.push((score, member.to_vec()));
+        all.push((score, member.as_slice(&mut Vec::new()).to_vec()));
         true
     });
     all
@@ -54,7 +54,7 @@ fn assert_same(draft: &Draft, store: &Store, model: &Model, random: &mut Random)
     let mut scanned = Model::new();
     let mut cursor = 0;
     loop {
-        cursor = reader.scan(cursor, |member, score| scanned.push((score, member.to_vec())));
+        cursor = reader.scan(cursor, |member, score| scanned.push((score, member.as_slice(&mut Vec::new()).to_vec())));
         if cursor == 0 {
             break;
         }

@@ -70,8 +70,9 @@ pub(super) fn collect(db: &Db<'_>, found: &Found<'_>, walk: &mut Walk, vector: &
             } else {
                 (walk.next..walk.end, Direction::Forward)
             };
+            let mut scratch = Vec::new();
             walk.next += set.visit(ranks, direction, |member, _| {
-                vector.push(member);
+                vector.push(member.as_slice(&mut scratch));
                 !is_enough(vector)
             });
             walk.next < walk.end
