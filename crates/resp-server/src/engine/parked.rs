@@ -538,7 +538,8 @@ impl Engine {
     /// The client has changed what others wait for, and goes on once they are served.
     pub(crate) fn wait_until_served(&mut self, client: ClientId) {
         let want = Want::Served(self.keyspace.awaited.noted());
-        if !self.has_task(client) && self.holds.is_held_against(want) {
+        let is_busy = self.has_task(client) || self.parked.clients.contains_key(&client);
+        if !is_busy && self.holds.is_held_against(want) {
             self.holds.wait(client, want);
         }
     }

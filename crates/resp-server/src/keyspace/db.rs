@@ -421,6 +421,11 @@ impl Db<'_> {
         store.has_room(bytes) || self.keyspace.evicts && bytes <= store.options().memory_limit / 2
     }
 
+    /// Bytes of memory that the keys take, with values but for those that are apart. O(1).
+    pub fn map_bytes(&self) -> u64 {
+        self.keyspace.store.map_bytes(self.map())
+    }
+
     /// Removes all keys; O(1), the memory is freed by steps. Returns how many there were.
     pub fn clear(&mut self) -> u64 {
         debug_assert!(!self.is_walked(), "who clears a database waits for those who walk over it");

@@ -392,29 +392,37 @@ impl Hash {
         !old.expires.is_some_and(|at| at.is_past(now))
     }
 
-    /// Visits some fields that have not expired and returns the next cursor, 0 at the end; begin with 0. A field that is there
-    /// from the first call to the last is visited at least once. O(1), a few fields a call.
-    pub fn scan<'s>(&self, store: &'s Store, cursor: u64, now: Millis, mut visit: impl FnMut(StoredField<'s>)) -> u64 {
+    /// Visits some fields and returns the next cursor, 0 at the end; begin with 0. A field that is there from the first call to the
+    /// last is visited at least once, one that has expired as `None`: it costs time too. O(1), a few fields a call.
+    pub fn scan<'s>(
+        &self,
+        store: &'s Store,
+        cursor: u64,
+        now: Millis,
+        mut visit: impl FnMut(Option<StoredField<'s>>),
+    ) -> u64 {
         store.scan(self.map, cursor, |location, _| {
             let field = self.read(store, &store.entry(self.map, location));
-            if !field.expires.is_some_and(|at| at.is_past(now)) {
-                visit(field);
-            }
+            visit((!field.expires.is_some_and(|at| at.is_past(now))).then_some(field));
         })
     }
 
     /// [`scan`](Hash::scan) that visits each field just once, for a walk in slices during which nobody writes: the store may rearrange
     /// its index between them, and then a plain scan goes back a little. Costs a hash for each field more.
-    pub fn walk<'s>(&self, store: &'s Store, cursor: u64, now: Millis, mut visit: impl FnMut(StoredField<'s>)) -> u64 {
+    pub fn walk<'s>(
+        &self,
+        store: &'s Store,
+        cursor: u64,
+        now: Millis,
+        mut visit: impl FnMut(Option<StoredField<'s>>),
+    ) -> u64 {
         // A cursor is the position in the order of the hashes, with its bits reversed.
         let position = cursor.reverse_bits();
         let mut scratch = Vec::new();
         store.scan(self.map, cursor, |location, entry| {
             if store.key(entry.key.as_slice(&mut scratch)).hash() >= position {
                 let field = self.read(store, &store.entry(self.map, location));
-                if !field.expires.is_some_and(|at| at.is_past(now)) {
-                    visit(field);
-                }
+                visit((!field.expires.is_some_and(|at| at.is_past(now))).then_some(field));
             }
         })
     }
@@ -566,6 +574,7 @@ impl Large for Hash {
         }
         let mut fields: Vec<Copied> = Vec::new();
         *cursor = self.walk(store, *cursor, Millis(i64::MIN), |field| {
+            let Some(field) = field else { return };
             let (key, prefix) = field.name.to_parts();
             fields.push(Copied {
                 key,

@@ -401,7 +401,8 @@ const KEYS: CommandSpec = CommandSpec {
 
 fn keys(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let pattern = Pattern::new(args.at(1));
-    if db.len() > walk::KEYS_MAX {
+    // Long ones are as if they were more.
+    if db.len() > walk::KEYS_MAX || db.map_bytes() > walk::BYTES_MAX {
         return Ok(walk::keys(db, pattern));
     }
     let mut scratch = Vec::new();
@@ -459,13 +460,7 @@ fn scan(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         }
         index += 2;
     }
-    if scan.count > walk::KEYS_MAX && db.len() > walk::KEYS_MAX {
-        return Ok(walk::scan(scan));
-    }
-    let mut scanned = Scan::begin();
-    while scan.step(db, &mut scanned, usize::MAX) {}
-    scan.finish(scanned, reply);
-    Ok(Flow::Done)
+    Ok(walk::scan(scan, db, reply))
 }
 
 const DBSIZE: CommandSpec = CommandSpec {

@@ -15,6 +15,8 @@ use crate::commands::Flow;
 
 /// Keys, or the COUNT of a SCAN, up to which a walk is carried out at once.
 pub(super) const KEYS_MAX: u64 = 1024;
+/// Bytes of keys with their values, up to which KEYS is carried out at once.
+pub(super) const BYTES_MAX: u64 = 1 << 20;
 /// Bites of the index in a slice, most of them of a few keys.
 const BITES_PER_SLICE: usize = 1024;
 /// Bytes of keys that become a segment of the reply.
@@ -109,8 +111,8 @@ pub(super) struct Scan {
 }
 
 /// How far a SCAN came.
-#[derive(Debug)]
-pub(super) struct Scanned {
+#[derive(Debug, Default)]
+struct Scanned {
     /// Keys looked at.
     visited: u64,
     /// A sparse index takes many bites for few keys: those are bounded too.
@@ -120,35 +122,36 @@ pub(super) struct Scanned {
 }
 
 impl Scan {
-    /// Nothing scanned yet.
-    pub(super) fn begin() -> Scanned {
-        Scanned { visited: 0, bites: 0, found: Reply::new(), len: 0 }
-    }
-
-    /// Looks at more keys, until all that was asked for is done, or about `keys_max` are looked at. Whether there is more.
+    /// Looks at more keys, until all that was asked for is done, or about `cost` short ones are looked at. Whether there is more.
     ///
     /// Those that have expired are removed.
-    pub(super) fn step(&mut self, db: &mut Db<'_>, scanned: &mut Scanned, keys_max: usize) -> bool {
+    fn step(&mut self, db: &mut Db<'_>, scanned: &mut Scanned, cost: u64) -> bool {
         let mut expired = Vec::new();
-        let more = self.look(db, scanned, keys_max, &mut expired);
+        let more = self.look(db, scanned, cost, &mut expired);
         for key in expired {
             let _ = db.find(&key);
         }
         more
     }
 
-    fn look(&mut self, db: &Db<'_>, scanned: &mut Scanned, keys_max: usize, expired: &mut Vec<Vec<u8>>) -> bool {
+    fn look(&mut self, db: &Db<'_>, scanned: &mut Scanned, cost: u64, expired: &mut Vec<Vec<u8>>) -> bool {
+        /// To remove one takes as long as to look at several.
+        const EXPIRED_COST: u64 = 4;
+        /// Bytes of a key that take as long as a short one.
+        const LONG: usize = 128;
         let mut scratch = Vec::new();
-        let stop = scanned.visited.saturating_add(keys_max as u64).min(self.count);
+        let mut spent = 0;
         // Where keys are few, most bites are for nothing.
-        let last_bite = scanned.bites.saturating_add((keys_max as u64).saturating_mul(2));
-        let stop_len = scanned.found.len() + BYTES_PER_SLICE;
+        let last_bite = scanned.bites + 2 * cost;
         loop {
             self.cursor = db.scan(self.cursor, |key, holds| {
                 scanned.visited += 1;
+                let own = 1 + (key.len() / LONG) as u64;
                 let Some(value_type) = holds else {
+                    spent += EXPIRED_COST * own;
                     return expired.push(key.to_vec());
                 };
+                spent += own;
                 if self.type_name.as_ref().is_none_or(|name| is_type(name, value_type)) {
                     let key = key.as_slice(&mut scratch);
                     if self.pattern.matches(key) {
@@ -161,18 +164,14 @@ impl Scan {
             if self.cursor == 0 || scanned.visited >= self.count || scanned.bites >= self.count.saturating_mul(10) {
                 return false;
             }
-            // To remove one takes as long as to look at several.
-            if scanned.visited + 4 * expired.len() as u64 >= stop
-                || scanned.bites >= last_bite
-                || scanned.found.len() >= stop_len
-            {
+            if spent >= cost || scanned.bites >= last_bite {
                 return true;
             }
         }
     }
 
     /// Replies with the cursor and what was found.
-    pub(super) fn finish(&self, scanned: Scanned, reply: &mut Reply) {
+    fn finish(&self, scanned: Scanned, reply: &mut Reply) {
         reply.array(2);
         reply.bulk(self.cursor.to_string().as_bytes());
         reply.array(scanned.len);
@@ -184,9 +183,15 @@ fn is_type(name: &[u8], value_type: ValueType) -> bool {
     name.eq_ignore_ascii_case(value_type.name().as_bytes())
 }
 
-/// SCAN in slices.
-pub(super) fn scan(scan: Scan) -> Flow {
-    Flow::Sliced(Box::new(LongScan { scan, scanned: Some(Scan::begin()) }))
+/// SCAN: at once up to [`KEYS_MAX`], and what is more, or longer, in slices.
+pub(super) fn scan(mut scan: Scan, db: &mut Db<'_>, reply: &mut Reply) -> Flow {
+    let mut scanned = Scanned::default();
+    let is_long = scan.count > KEYS_MAX && db.len() > KEYS_MAX;
+    if is_long || scan.step(db, &mut scanned, KEYS_MAX) {
+        return Flow::Sliced(Box::new(LongScan { scan, scanned: Some(scanned) }));
+    }
+    scan.finish(scanned, reply);
+    Flow::Done
 }
 
 #[derive(Debug)]
@@ -204,7 +209,7 @@ impl Sliced for LongScan {
     fn step(&mut self, slice: &mut Slice<'_>) -> Result<Progress, CommandError> {
         let mut db = slice.engine.keyspace.db(slice.db);
         let mut scanned = self.scanned.take().expect("it goes on until it has replied");
-        if self.scan.step(&mut db, &mut scanned, 2 * KEYS_PER_SLICE) {
+        if self.scan.step(&mut db, &mut scanned, 2 * KEYS_PER_SLICE as u64) {
             scanned.found.seal(SEGMENT);
             self.scanned = Some(scanned);
             return Ok(Progress::More);

@@ -27,6 +27,8 @@ const KEY_READ: &[KeySpec] = &[KeySpec::one(1, &[KeyFlag::Ro, KeyFlag::Access])]
 pub(super) const FIELD_COST: usize = 384;
 /// What a bite of the index costs, in the bytes of a slice.
 const BITE_COST: usize = 32;
+/// What a field costs that has expired and is passed over.
+const EXPIRED_COST: usize = FIELD_COST / 4;
 /// Bytes of a gathered reply that become a segment.
 pub(super) const SEGMENT: usize = 64 * 1024;
 
@@ -99,6 +101,9 @@ fn walk_large(
     with_large(db, key, |hash, db| {
         loop {
             cursor = hash.walk(db.store(), cursor, db.now(), |field| {
+                let Some(field) = field else {
+                    return spent += EXPIRED_COST;
+                };
                 spent += cost_of(field.name.head_len(), field.value);
                 visit(field.name, field.value);
             });
@@ -430,6 +435,9 @@ impl Walk for Scan {
             while spent < cost {
                 let mut visited = 0;
                 self.cursor = hash.scan(db.store(), self.cursor, db.now(), |field| {
+                    let Some(field) = field else {
+                        return spent += EXPIRED_COST;
+                    };
                     spent += cost_of(self.pattern.cost_of(field.name), field.value);
                     visited += 1;
                     self.tell(field.name, field.value);

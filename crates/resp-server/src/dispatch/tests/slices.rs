@@ -446,6 +446,29 @@ fn a_scan_of_a_huge_count_tells_every_key_once_in_slices() {
 }
 
 #[test]
+fn a_scan_of_long_keys_goes_on_in_slices_and_so_does_one_that_removes_many() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let long = |number: usize| format!("{number:0>60000}");
+    for number in 0..40 {
+        clients.ask(client, &words(&format!("SET {} v", long(number)))).unwrap();
+    }
+    for request in ["SCAN 0 COUNT 1000", "SCAN 0 COUNT 1000 MATCH x", "KEYS x"] {
+        assert_eq!(clients.ask(client, &words(request)), SLICE, "{request}");
+        let reply = clients.finish(client);
+        assert_eq!(reply.matches("$60000").count(), if request.ends_with('x') { 0 } else { 40 }, "{request}");
+    }
+    clients.ask(client, &words("FLUSHALL")).unwrap();
+    for number in 0..900 {
+        clients.ask(client, &words(&format!("SET key:{number} v PX 10"))).unwrap();
+    }
+    clients.engine.set_now(at_second(9));
+    assert_eq!(clients.ask(client, &words("SCAN 0 COUNT 1000")), SLICE);
+    assert_eq!(clients.finish(client), "*2\r\n$1\r\n0\r\n*0\r\n");
+    assert_eq!(clients.ask(client, &words("DBSIZE")), ok(":0\r\n"));
+}
+
+#[test]
 fn opposite_orders_of_keys_come_to_an_end() {
     let mut clients = Clients::new();
     let everyone: Vec<ClientId> = (0..12).map(|_| clients.connect()).collect();

@@ -27,6 +27,7 @@ fn all(hash: &Hash, store: &Store, now: Millis) -> BTreeMap<Vec<u8>, (Vec<u8>, O
     let mut cursor = 0;
     loop {
         cursor = hash.scan(store, cursor, now, |field| {
+            let Some(field) = field else { return };
             let mut scratch = Vec::new();
             fields.insert(field.name.as_slice(&mut scratch).to_vec(), (field.value.to_vec(), field.expires));
         });
