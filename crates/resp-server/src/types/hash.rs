@@ -158,6 +158,14 @@ pub struct StoredField<'a> {
     pub expires: Option<Millis>,
 }
 
+impl StoredField<'_> {
+    /// Itself, unless it has expired at `now`.
+    #[inline]
+    fn unless_expired(self, now: Millis) -> Option<Self> {
+        (!self.expires.is_some_and(|at| at.is_past(now))).then_some(self)
+    }
+}
+
 /// A hash in its large form.
 #[derive(Debug)]
 pub struct Hash {
@@ -235,8 +243,7 @@ impl Hash {
     pub fn get<'s>(&self, store: &'s Store, name: &[u8], now: Millis) -> Option<StoredField<'s>> {
         let name = Name::new(store, name);
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
-        let field = self.read(store, &entry);
-        (!field.expires.is_some_and(|at| at.is_past(now))).then_some(field)
+        self.read(store, &entry).unless_expired(now)
     }
 
     /// Whether there is a field of that name that has expired.
@@ -402,8 +409,7 @@ impl Hash {
         mut visit: impl FnMut(Option<StoredField<'s>>),
     ) -> u64 {
         store.scan(self.map, cursor, |location, _| {
-            let field = self.read(store, &store.entry(self.map, location));
-            visit((!field.expires.is_some_and(|at| at.is_past(now))).then_some(field));
+            visit(self.read(store, &store.entry(self.map, location)).unless_expired(now));
         })
     }
 
@@ -421,8 +427,7 @@ impl Hash {
         let mut scratch = Vec::new();
         store.scan(self.map, cursor, |location, entry| {
             if store.key(entry.key.as_slice(&mut scratch)).hash() >= position {
-                let field = self.read(store, &store.entry(self.map, location));
-                visit((!field.expires.is_some_and(|at| at.is_past(now))).then_some(field));
+                visit(self.read(store, &store.entry(self.map, location)).unless_expired(now));
             }
         })
     }
@@ -430,8 +435,7 @@ impl Hash {
     /// A field, each as likely as the others; `None` also if that one has expired.
     pub fn random<'s>(&self, store: &'s Store, now: Millis, random: impl FnMut() -> u64) -> Option<StoredField<'s>> {
         let location = store.random(self.map, random)?;
-        let field = self.read(store, &store.entry(self.map, location));
-        (!field.expires.is_some_and(|at| at.is_past(now))).then_some(field)
+        self.read(store, &store.entry(self.map, location)).unless_expired(now)
     }
 
     /// Removes fields that have expired, with at most so many look-ups, which it counts down; how many it removed, and whether there
