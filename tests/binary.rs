@@ -558,6 +558,19 @@ fn above_maxmemory_writes_are_refused_and_reads_go_on() {
     eventually("there is room again", || client.ask("SET k v") == "OK");
 }
 
+#[test]
+fn the_memory_of_a_client_that_has_gone_is_there_for_data() {
+    let server = start(&["--maxmemory", "32mb"]);
+    let mut client = server.client();
+    let mut watcher = server.client();
+    let keys: Vec<String> = (0..500_000).map(|number| format!("key:{number}")).collect();
+    let words: Vec<&str> = std::iter::once("WATCH").chain(keys.iter().map(String::as_str)).collect();
+    assert_eq!(watcher.ask_args(&words), "OK");
+    eventually("what the watcher takes is over the limit", || client.ask("SET k v").starts_with("(error) OOM"));
+    drop(watcher);
+    eventually("there is room again", || client.ask("SET k v") == "OK");
+}
+
 // ---- long commands among others
 
 #[test]
