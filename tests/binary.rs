@@ -559,6 +559,31 @@ fn above_maxmemory_writes_are_refused_and_reads_go_on() {
 }
 
 #[test]
+fn a_name_that_there_is_no_memory_for_is_found_but_not_added() {
+    let server = start(&["--maxmemory", "64mb"]);
+    let mut client = server.client();
+    let name: Vec<u8> = (0..40 * MIB).map(|at| (at % 251) as u8).collect();
+    assert_eq!(client.ask_args(&[&b"HSET"[..], b"h", b"f", &name]), "(integer) 1");
+    let refused = "(error) OOM command not allowed when used memory > 'maxmemory'.";
+    assert_eq!(client.ask_args(&[&b"SADD"[..], b"s", &name]), refused);
+    assert_eq!(client.ask_args(&[&b"ZADD"[..], b"z", b"1", b"m", b"2", &name]), refused);
+    assert_eq!(client.ask("EXISTS s z"), "(integer) 0");
+    // What only looks for it needs no memory.
+    assert_eq!(client.ask_args(&[&b"HGET"[..], b"h", &name]), "(nil)");
+    assert_eq!(client.ask_args(&[&b"HDEL"[..], b"h", &name]), "(integer) 0");
+    assert_eq!(client.ask("DEL h"), "(integer) 1");
+    eventually("there is room again", || client.ask_args(&[&b"SADD"[..], b"s", &name]) == "(integer) 1");
+    assert_eq!(client.ask_args(&[&b"SISMEMBER"[..], b"s", &name]), "(integer) 1");
+    assert_eq!(client.ask_args(&[&b"SREM"[..], b"s", &name]), "(integer) 1");
+    eventually("there is room again", || {
+        client.ask_args(&[&b"ZADD"[..], b"z", b"1", &name, b"1", b"a", b"1", b"z"]) == "(integer) 3"
+    });
+    assert_eq!(client.ask_args(&[&b"ZRANK"[..], b"z", &name]), "(integer) 0");
+    assert_eq!(client.ask_args(&[&b"ZREM"[..], b"z", b"a", &name]), "(integer) 2");
+    assert_eq!(client.ask("ZRANGE z 0 -1"), "1) \"z\"");
+}
+
+#[test]
 fn the_memory_of_a_client_that_has_gone_is_there_for_data() {
     let server = start(&["--maxmemory", "32mb"]);
     let mut client = server.client();

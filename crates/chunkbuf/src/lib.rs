@@ -62,7 +62,7 @@ pub use chunk::Chunk;
 pub use compaction::Budget;
 pub use entry::{KEY_LEN_MAX, UserFlags, VALUE_LEN_MAX};
 pub use location::{Generation, Location, Offset};
-pub use store::{BLOCK_BYTES_MAX, Entry, Key, MapId, Options, PutError, Store, Usage};
+pub use store::{BLOCK_BYTES_MAX, Digest, Entry, Key, MapId, Options, PutError, Store, Usage};
 
 /// The examples of the crate's README are tests.
 #[cfg(doctest)]

@@ -18,6 +18,7 @@ mod shortage;
 
 pub use blocks::BLOCK_BYTES_MAX;
 pub use entry::{Entry, Key, PutError};
+pub use hasher::Digest;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -366,9 +367,14 @@ impl Store {
 
     /// 16 bytes that stand for `bytes` under the store's seed: nobody who does not know it can make two that are the same.
     pub fn digest(&self, bytes: &[u8]) -> [u8; 16] {
-        let [one, two] = self.options.hash_key;
-        let hasher = siphasher::sip128::SipHasher13::new_with_keys(one.rotate_left(17), two ^ 0x6469_6765_7374);
-        hasher.hash(bytes).as_bytes()
+        let mut digest = self.begin_digest();
+        digest.update(bytes);
+        digest.finish()
+    }
+
+    /// [`digest`](Store::digest) of bytes that come in pieces.
+    pub fn begin_digest(&self) -> Digest {
+        Digest::new(self.options.hash_key)
     }
 
     /// The entry of a key.

@@ -70,7 +70,7 @@ pub mod zset;
 pub(crate) mod testing;
 
 pub use spec::{
-    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
+    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, LargeKind, Outcome, Run,
 };
 
 use crate::proto::Reply;

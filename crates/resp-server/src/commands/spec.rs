@@ -36,33 +36,72 @@ pub enum Arity {
     AtLeast(u32),
 }
 
-/// Which arguments are values that may be of any length. Its handler asks for them with [`Args::take_value`].
+/// Which arguments may be of any length: values, which a handler asks for with [`Args::take_value`], and names of elements, which it asks
+/// for with [`Args::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Large {
     /// None.
     None,
-    /// This one.
+    /// This one, a value.
     At(usize),
-    /// This one, and all behind it.
+    /// This one, a value, and all behind it.
     From(usize),
-    /// This one, and every second one behind it.
+    /// This one, a value, and every second one behind it.
     EverySecondFrom(usize),
-    /// Values of the fields behind `FIELDS numfields`: every second one from the third behind that word on.
-    ValuesOfFields,
+    /// This one, a name.
+    NameAt(usize),
+    /// This one, a name, and all behind it.
+    NamesFrom(usize),
+    /// Names and values in turn, from this one on, a name.
+    PairsFrom(usize),
+    /// Names behind `FIELDS numfields`.
+    Fields,
+    /// Names and values in turn behind `FIELDS numfields`.
+    PairsOfFields,
+    /// The members of ZADD: behind its options every second one is a name.
+    ScoredMembers,
+}
+
+/// An argument that may be of any length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LargeKind {
+    /// A value.
+    Value,
+    /// The name of an element.
+    Name,
 }
 
 impl Large {
-    /// Whether argument `index` is one; `before` looks at those before it.
-    pub fn is_at<'a>(self, index: usize, before: impl Fn(usize) -> &'a [u8]) -> bool {
+    /// Whether argument `index` may be large, and as what; `before` looks at those before it.
+    pub fn at<'a>(self, index: usize, before: impl Fn(usize) -> &'a [u8]) -> Option<LargeKind> {
+        use LargeKind::{Name, Value};
+        // A name at `first`, and a value behind it.
+        let pair = |first: usize| match index.checked_sub(first) {
+            Some(behind) if behind % 2 == 0 => Some(Name),
+            Some(_) => Some(Value),
+            None => None,
+        };
+        // Before the word FIELDS are the name, the key, a condition and a time. Where that time is the word, it is refused. Behind it
+        // is their number.
+        let fields = || {
+            let word = (2..index.min(6)).find(|&at| before(at).eq_ignore_ascii_case(b"fields"))?;
+            (index >= word + 2).then_some(word + 2)
+        };
         match self {
-            Large::None => false,
-            Large::At(at) => index == at,
-            Large::From(first) => index >= first,
-            Large::EverySecondFrom(first) => index >= first && (index - first).is_multiple_of(2),
-            Large::ValuesOfFields => {
-                // Before the word are the name, the key, a condition and a time. Where that time is the word, it is refused.
-                let word = (2..index.min(6)).find(|&at| before(at).eq_ignore_ascii_case(b"fields"));
-                word.is_some_and(|word| index >= word + 3 && (index - word - 3).is_multiple_of(2))
+            Large::None => None,
+            Large::At(at) => (index == at).then_some(Value),
+            Large::From(first) => (index >= first).then_some(Value),
+            Large::EverySecondFrom(first) => (index >= first && (index - first).is_multiple_of(2)).then_some(Value),
+            Large::NameAt(at) => (index == at).then_some(Name),
+            Large::NamesFrom(first) => (index >= first).then_some(Name),
+            Large::PairsFrom(first) => pair(first),
+            Large::Fields => fields().map(|_| Name),
+            Large::PairsOfFields => fields().and_then(pair),
+            Large::ScoredMembers => {
+                const OPTIONS: [&[u8]; 6] = [b"nx", b"xx", b"gt", b"lt", b"ch", b"incr"];
+                let is_option = |at: &usize| OPTIONS.iter().any(|word| before(*at).eq_ignore_ascii_case(word));
+                let first_score = (2..index).find(|at| !is_option(at))?;
+                (!(index - first_score).is_multiple_of(2)).then_some(Name)
             }
         }
     }

@@ -392,7 +392,9 @@ impl Turn {
                 self.refuse(engine, resolved, error, reply);
                 Next::Done
             }
-            (None, Resolved::Found(_)) if !args.is_whole() => {
+            (None, Resolved::Found(command))
+                if !args.is_whole() && (command.spec.is(Flag::DenyOom) || !args.is_found_by()) =>
+            {
                 self.refuse(engine, resolved, CommandError::OutOfMemory, reply);
                 Next::Done
             }

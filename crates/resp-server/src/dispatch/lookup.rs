@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use super::gates::{self, Gates};
 use crate::commands::connection::PING_OF_SUBSCRIBER;
-use crate::commands::{self, CommandSpec};
+use crate::commands::{self, CommandSpec, LargeKind};
 use crate::proto::Args;
 
 /// A command as dispatch sees it.
@@ -76,9 +76,10 @@ pub(super) fn lookup() -> &'static Lookup {
     &LOOKUP
 }
 
-/// Whether argument `index` of a request may be large; `before` looks at those before it, of which the first is the name.
-pub(crate) fn takes_large<'a>(index: usize, before: impl Fn(usize) -> &'a [u8]) -> bool {
-    lookup().command(before(0)).is_some_and(|command| command.spec.large.is_at(index, before))
+/// Whether argument `index` of a request may be large, and as what; `before` looks at those before it, of which the first is the
+/// command's name.
+pub(crate) fn takes_large<'a>(index: usize, before: impl Fn(usize) -> &'a [u8]) -> Option<LargeKind> {
+    lookup().command(before(0))?.spec.large.at(index, before)
 }
 
 impl Lookup {
@@ -218,19 +219,30 @@ mod tests {
     }
 
     #[test]
-    fn the_values_behind_the_word_fields_may_be_large_wherever_it_stands() {
-        for (request, large) in [
-            ("HSETEX k FIELDS 2 f v g w", &[5, 7][..]),
-            ("hsetex k fnx fields 2 f v g w", &[6, 8]),
-            ("HSETEX k EX 10 FXX FIELDS 1 f v", &[8]),
-            ("HSETEX fields KEEPTTL FIELDS 1 fields fields", &[6]),
-            ("HSETEX k a b c d FIELDS 1 f v", &[]),
-            ("HSET k FIELDS 1 f v", &[3, 5]),
-            ("HGETEX k FIELDS 2 f g", &[]),
+    fn names_and_values_of_any_length_are_found_wherever_they_stand() {
+        for (request, names, values) in [
+            ("HSETEX k FIELDS 2 f v g w", &[4, 6][..], &[5, 7][..]),
+            ("hsetex k fnx fields 2 f v g w", &[5, 7], &[6, 8]),
+            ("HSETEX k EX 10 FXX FIELDS 1 f v", &[7], &[8]),
+            ("HSETEX fields KEEPTTL FIELDS 1 fields fields", &[5], &[6]),
+            ("HSETEX k a b c d FIELDS 1 f v", &[], &[]),
+            ("HSET k FIELDS 1 f v", &[2, 4], &[3, 5]),
+            ("HSETNX k f v", &[2], &[3]),
+            ("HGETEX k FIELDS 2 f g", &[4, 5], &[]),
+            ("HEXPIRE k 10 NX FIELDS 1 f", &[6], &[]),
+            ("ZADD k 1 m 2 n", &[3, 5], &[]),
+            ("zadd k nx GT ch 1 nx 2 n", &[6, 8], &[]),
+            ("ZADD k INCR", &[], &[]),
+            ("ZRANGE k m n", &[], &[]),
+            ("SMOVE s t m", &[3], &[]),
+            ("SADD s m n", &[2, 3], &[]),
         ] {
             let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
-            let found: Vec<usize> = (1..words.len()).filter(|&index| takes_large(index, |at| words[at])).collect();
-            assert_eq!(found, large, "{request}");
+            let found = |kind: LargeKind| -> Vec<usize> {
+                (1..words.len()).filter(|&index| takes_large(index, |at| words[at]) == Some(kind)).collect()
+            };
+            assert_eq!(found(LargeKind::Name), names, "{request}");
+            assert_eq!(found(LargeKind::Value), values, "{request}");
         }
     }
 

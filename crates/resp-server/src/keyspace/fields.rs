@@ -12,6 +12,7 @@ use super::collections::View;
 use super::value::Head;
 use super::{Db, Event, Found, HELD_FOR, Keyspace, Millis, ValueType};
 use crate::types::hash::packed::{self, PackedHash};
+use crate::types::name::GivenName;
 use crate::types::{Collection, Large as _};
 
 /// Which fields of a hash are removed.
@@ -19,7 +20,7 @@ enum Expired<'a> {
     /// All that have expired, with at most so many look-ups, which are counted down.
     All(&'a mut u32),
     /// These, of which it is known.
-    These(&'a [&'a [u8]]),
+    These(&'a [GivenName<'a>]),
 }
 
 impl Keyspace {
@@ -86,7 +87,7 @@ impl Db<'_> {
 
     /// Removes fields that a command has met and that have expired, and the key with the last field; the job would do it a little
     /// later, and does while a long command holds the key.
-    pub fn expire_these_fields(&mut self, key: &[u8], names: &[&[u8]]) {
+    pub fn expire_these_fields(&mut self, key: &[u8], names: &[GivenName<'_>]) {
         let found = self.find(key);
         if !self.keyspace.is_kept_ever(self.index, found.stored_key().hash()) {
             self.expire_fields(key, found, Expired::These(names));
@@ -114,7 +115,7 @@ impl Db<'_> {
                 let mut hash = PackedHash::from(&bytes[..]);
                 let expired = match which {
                     Expired::All(_) => hash.expire(now),
-                    Expired::These(names) => names.iter().filter(|name| hash.remove(name).is_some()).count(),
+                    Expired::These(names) => names.iter().filter_map(|name| hash.remove(name.contiguous()?)).count(),
                 };
                 if expired > 0 && !hash.is_empty() {
                     if self.put_packed(found, ValueType::Hash, hash.as_bytes()).is_err() {
@@ -134,7 +135,7 @@ impl Db<'_> {
                     Expired::All(lookups) => hash.expire_some(store, now, lookups),
                     Expired::These(names) => {
                         let before = hash.len();
-                        for name in names {
+                        for &name in names {
                             hash.remove(store, name, now);
                         }
                         (before - hash.len(), false)

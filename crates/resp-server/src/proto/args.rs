@@ -3,12 +3,15 @@
 //! The parser fills a [`Batch`]: one flat list of spans, and for each request where its spans begin. Nothing is copied and
 //! nothing is allocated per request; the lists are reused from batch to batch.
 //!
-//! A large value is not among those bytes: it came straight from the socket into the pages of a blob, and stands [`Apart`]. Its
-//! span is empty, and only commands that say that they take such a value there ever see one.
+//! A large value is not among those bytes: it came straight from the socket into the pages of a blob, and stands [`Apart`]; so does the
+//! long name of an element. Its span is empty, and only commands that say that they take such an argument there ever see one.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use chunkbuf::Blob;
+
+use crate::types::name::{GivenName, LongName};
 
 /// A range of bytes of the query buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +41,36 @@ pub struct Apart {
     len: u64,
     /// The first of them; none if there was no memory for it.
     head: Vec<u8>,
-    /// Until it is taken.
-    value: Cell<Option<Blob>>,
+    content: Content,
+}
+
+enum Content {
+    /// A value, until it is taken; `None` also if there was no memory for it.
+    Value(Cell<Option<Blob>>),
+    /// A name.
+    Name(Arc<LongName>),
+}
+
+impl Content {
+    fn is_here(&self) -> bool {
+        match self {
+            Content::Value(value) => {
+                let taken = value.take();
+                let is_here = taken.is_some();
+                value.set(taken);
+                is_here
+            }
+            Content::Name(name) => name.is_whole(),
+        }
+    }
+
+    /// The same for another list: a value is taken.
+    fn hand_over(&self) -> Content {
+        match self {
+            Content::Value(value) => Content::Value(Cell::new(value.take())),
+            Content::Name(name) => Content::Name(Arc::clone(name)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Apart {
@@ -55,7 +86,14 @@ impl Apart {
             let pieces: Vec<&[u8]> = blob.pieces(0..blob.len().min(HEAD as u64)).collect();
             pieces.concat()
         });
-        Apart { index, len, head, value: Cell::new(value) }
+        Apart { index, len, head, content: Content::Value(Cell::new(value)) }
+    }
+
+    /// Argument `index`, a name.
+    pub(super) fn of_name(index: usize, name: LongName) -> Apart {
+        let given = GivenName::from(&name);
+        let (len, head) = (given.len() as u64, given.beginning()[..HEAD].to_vec());
+        Apart { index, len, head, content: Content::Name(Arc::new(name)) }
     }
 }
 
@@ -137,7 +175,7 @@ impl Batch {
     /// Takes over what stands apart from a request, whose copy is the first of this batch.
     pub(crate) fn hand_over_apart(&mut self, args: &Args<'_>) {
         let hand_over =
-            |apart: &Apart| Apart { head: apart.head.clone(), value: Cell::new(apart.value.take()), ..*apart };
+            |apart: &Apart| Apart { head: apart.head.clone(), content: apart.content.hand_over(), ..*apart };
         self.apart = args.apart.iter().map(hand_over).collect();
     }
 
@@ -256,6 +294,12 @@ impl<'a> Args<'a> {
     /// Argument `index`. The arity gate has made sure that it is there; otherwise this panics.
     #[inline]
     pub fn at(&self, index: usize) -> &'a [u8] {
+        debug_assert!(self.apart_at(index).is_none(), "what stands apart is not asked for as bytes");
+        self.bytes_at(index)
+    }
+
+    #[inline]
+    fn bytes_at(&self, index: usize) -> &'a [u8] {
         self.spans[index].of(self.bytes)
     }
 
@@ -273,23 +317,41 @@ impl<'a> Args<'a> {
     /// bytes is empty and must not pass for it.
     #[inline]
     pub fn take_value(&self, index: usize) -> Value<'a> {
-        match self.apart_at(index) {
-            Some(apart) => Value::Blob(apart.value.take().expect("what stands apart is taken once")),
-            None => Value::Bytes(self.at(index)),
+        match self.apart_at(index).map(|apart| &apart.content) {
+            Some(Content::Value(value)) => Value::Blob(value.take().expect("what stands apart is taken once")),
+            Some(Content::Name(_)) => panic!("a name is asked for as one"),
+            None => Value::Bytes(self.bytes_at(index)),
         }
+    }
+
+    /// Argument `index` as the name of an element. For arguments that the command's row says may be [large](crate::commands::Large)
+    /// names.
+    #[inline]
+    pub fn name(&self, index: usize) -> GivenName<'a> {
+        match self.apart_at(index).map(|apart| &apart.content) {
+            Some(Content::Name(name)) => (&**name).into(),
+            _ => self.bytes_at(index).into(),
+        }
+    }
+
+    /// The arguments from `index` on as names.
+    #[inline]
+    pub fn names(&self, index: usize) -> impl ExactSizeIterator<Item = GivenName<'a>> + use<'a> {
+        let args = *self;
+        (index.min(self.len())..self.len()).map(move |index| args.name(index))
     }
 
     /// The first bytes of argument `index`, wherever it stands and whether it was taken or not: at most `bytes_max`, and of one
     /// that stands apart at most [`HEAD`].
     pub fn beginning(&self, index: usize, bytes_max: usize) -> &'a [u8] {
-        let bytes = self.apart_at(index).map_or_else(|| self.at(index), |apart| &apart.head);
+        let bytes = self.apart_at(index).map_or_else(|| self.bytes_at(index), |apart| &apart.head);
         &bytes[..bytes.len().min(bytes_max)]
     }
 
     /// The length of argument `index`, wherever it stands.
     #[inline]
     pub fn len_of(&self, index: usize) -> u64 {
-        self.apart_at(index).map_or_else(|| self.at(index).len() as u64, |apart| apart.len)
+        self.apart_at(index).map_or_else(|| self.bytes_at(index).len() as u64, |apart| apart.len)
     }
 
     #[inline]
@@ -309,12 +371,12 @@ impl<'a> Args<'a> {
     /// Whether all arguments are here: there was memory for each that stands apart, and none was taken.
     #[inline]
     pub fn is_whole(&self) -> bool {
-        self.apart.iter().all(|apart| {
-            let value = apart.value.take();
-            let is_here = value.is_some();
-            apart.value.set(value);
-            is_here
-        })
+        self.apart.iter().all(|apart| apart.content.is_here())
+    }
+
+    /// Whether names can be looked up and all values are here, though there was no memory to add a name.
+    pub fn is_found_by(&self) -> bool {
+        self.apart.iter().all(|apart| matches!(apart.content, Content::Name(_)) || apart.content.is_here())
     }
 
     /// The arguments from `index` on.

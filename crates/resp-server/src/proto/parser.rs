@@ -29,6 +29,7 @@ use chunkbuf::Blob;
 
 use super::args::{Apart, Batch, Span};
 use crate::text::{integer, split};
+use crate::types::name::{GivenName, LongName};
 
 /// What a line may be long while its end has not come, in bytes.
 pub const LINE_LEN_MAX: usize = 64 * 1024;
@@ -248,11 +249,24 @@ impl Parser {
     /// # Panics
     /// When no argument is awaited.
     pub fn put_apart(&mut self, value: Option<Blob>) {
+        self.apart_bytes += value.as_ref().map_or(0, Blob::len);
+        self.go_on_behind(|index, len| Apart::new(index, len, value));
+    }
+
+    /// [`put_apart`](Parser::put_apart) for the name of an element.
+    ///
+    /// # Panics
+    /// When no argument is awaited.
+    pub fn put_name_apart(&mut self, name: LongName) {
+        self.apart_bytes += if name.is_whole() { GivenName::from(&name).len() as u64 } else { 0 };
+        self.go_on_behind(|index, _| Apart::of_name(index, name));
+    }
+
+    fn go_on_behind(&mut self, apart: impl FnOnce(usize, u64) -> Apart) {
         let Awaited::Bulk { args, len } = self.awaited else {
             panic!("an argument is awaited");
         };
-        self.apart_bytes += value.as_ref().map_or(0, Blob::len);
-        self.apart.push(Apart::new(self.args.len(), len as u64, value));
+        self.apart.push(apart(self.args.len(), len as u64));
         // Among the bytes it is empty; the end of its line is still to come.
         self.awaited = Awaited::Bulk { args, len: 0 };
     }

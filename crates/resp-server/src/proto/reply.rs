@@ -602,7 +602,7 @@ mod tests {
         let mut store = chunkbuf::Store::new(chunkbuf::Options::default());
         let map = store.create();
         let bytes: Vec<u8> = (0..1_000_000).map(|at| (at % 251) as u8).collect();
-        let name = Name::new(&store, &bytes);
+        let name = Name::new(&store, bytes[..].into());
         let prefix = name.put_rest(&mut store, map).expect("memory is not limited");
         let key = store.key(name.key());
         let flags = chunkbuf::UserFlags::NONE;

@@ -42,12 +42,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::Shared;
 use super::stream::Stream;
-use super::upload::Upload;
+use super::upload::{Received, Upload};
+use crate::commands::LargeKind;
 use crate::dispatch::{self, Pause};
 use crate::engine::memory::Room;
 use crate::engine::tasks::OwnedRequest;
 use crate::engine::{ClientId, ledger};
 use crate::proto::{Batch, Parser, Reply};
+use crate::types::name::SHORT_BYTES_MAX;
 
 /// Bytes of the buffer that connections read into.
 const SCRATCH: usize = 64 * 1024;
@@ -58,6 +60,8 @@ const SHORT: usize = 16 * 1024;
 const LONG_READ: usize = 64 * 1024;
 /// Bytes that a turn reads of a large value: about 40 us over loopback on fresh pages, and as many bytes a second as with twice that.
 const UPLOAD_READ: usize = 64 * 1024;
+/// A name of more bytes has another form, which it takes as it arrives.
+const NAME_BYTES_MAX: u64 = SHORT_BYTES_MAX as u64;
 /// Bytes by which a long request's buffer may grow beyond what has arrived.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
@@ -383,7 +387,10 @@ impl Connection {
             shared.rest_ends.notify_one();
         }
         if upload.is_whole() {
-            self.parser.put_apart(self.upload.take().and_then(|upload| upload.into_value()));
+            match self.upload.take().expect("there is one").finish() {
+                Received::Value(value) => self.parser.put_apart(value),
+                Received::Name(name) => self.parser.put_name_apart(name),
+            }
         }
         let is_over = engine.turn_is_over();
         drop(borrowed);
@@ -392,16 +399,22 @@ impl Connection {
         Poll::Ready(Ok(received >= UPLOAD_READ || is_over))
     }
 
-    /// Looks whether the argument that is awaited is a large value: then the rest of it is read into pages of its own.
+    /// Looks whether the argument that is awaited is large: then the rest of it is read into pages of its own.
     fn begin_upload(&mut self) {
         let Some(awaited) = self.parser.awaited_bulk().filter(|_| self.upload.is_none()) else { return };
         let mut engine = self.shared.engine.borrow_mut();
         let received = &self.query[awaited.at..];
         // One of which only the line's end is missing may as well stay.
-        if awaited.len > engine.keyspace.blob_threshold.max(received.len() as u64)
-            && dispatch::takes_large(awaited.before.len(), |index| awaited.before[index].of(&self.query))
-        {
-            let upload = Upload::new(&mut engine.keyspace, awaited.len, received);
+        if awaited.len <= engine.keyspace.blob_threshold.min(NAME_BYTES_MAX).max(received.len() as u64) {
+            return;
+        }
+        let kind = dispatch::takes_large(awaited.before.len(), |index| awaited.before[index].of(&self.query));
+        let is_large = |kind: &LargeKind| match kind {
+            LargeKind::Value => awaited.len > engine.keyspace.blob_threshold,
+            LargeKind::Name => awaited.len > NAME_BYTES_MAX,
+        };
+        if let Some(kind) = kind.filter(is_large) {
+            let upload = Upload::new(&mut engine.keyspace, kind, awaited.len, received);
             self.query.truncate(awaited.at);
             self.upload = Some(Box::new(upload));
         }

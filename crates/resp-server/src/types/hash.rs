@@ -24,7 +24,7 @@ pub mod packed;
 use chunkbuf::{BLOB_THRESHOLD, Blob, BlobId, Entry, Key, Location, MapId, PutError, Slices, Store, UserFlags};
 
 use super::ahead::{self, look_ahead};
-use super::name::{Name, Prefix, StoredName};
+use super::name::{GivenName, Name, Prefix, StoredName};
 use super::wheel::{Millis, Wheel};
 use super::{Collection, Large};
 use packed::{PackedFields, PackedHash};
@@ -207,7 +207,7 @@ impl Hash {
         let mut hash = Hash::new(store, packed.encoding());
         for field in packed.fields() {
             let expiry = field.expires.map_or(Expiry::Clear, Expiry::At);
-            if let Err(error) = hash.set(store, field.name, NewValue::Bytes(field.value), expiry, now) {
+            if let Err(error) = hash.set(store, field.name.into(), NewValue::Bytes(field.value), expiry, now) {
                 while hash.free_some(store) {}
                 return Err(error);
             }
@@ -240,14 +240,14 @@ impl Hash {
 
     /// The field of a name, unless it has expired. O(1).
     #[inline]
-    pub fn get<'s>(&self, store: &'s Store, name: &[u8], now: Millis) -> Option<StoredField<'s>> {
+    pub fn get<'s>(&self, store: &'s Store, name: GivenName<'_>, now: Millis) -> Option<StoredField<'s>> {
         let name = Name::new(store, name);
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
         self.read(store, &entry).unless_expired(now)
     }
 
     /// Whether there is a field of that name that has expired.
-    fn has_expired(&self, store: &Store, name: &[u8], now: Millis) -> bool {
+    fn has_expired(&self, store: &Store, name: GivenName<'_>, now: Millis) -> bool {
         let name = Name::new(store, name);
         let old = self.find(store, &store.key(name.key()));
         old.and_then(|old| old.expires).is_some_and(|at| at.is_past(now))
@@ -272,7 +272,7 @@ impl Hash {
     pub fn set(
         &mut self,
         store: &mut Store,
-        name: &[u8],
+        name: GivenName<'_>,
         value: NewValue<'_>,
         expiry: Expiry,
         now: Millis,
@@ -364,7 +364,7 @@ impl Hash {
     pub fn set_expiry(
         &mut self,
         store: &mut Store,
-        name: &[u8],
+        name: GivenName<'_>,
         expires: Option<Millis>,
         now: Millis,
     ) -> Result<(), PutError> {
@@ -391,7 +391,7 @@ impl Hash {
     }
 
     /// Removes a field; whether it was there and had not expired. O(1).
-    pub fn remove(&mut self, store: &mut Store, name: &[u8], now: Millis) -> bool {
+    pub fn remove(&mut self, store: &mut Store, name: GivenName<'_>, now: Millis) -> bool {
         let name = Name::new(store, name);
         let key = store.key(name.key());
         let Some(old) = self.find(store, &key) else { return false };
@@ -633,16 +633,16 @@ pub enum Reader<'a> {
 impl<'a> Reader<'a> {
     /// The value of a field. O(1), or O(bytes) in a small hash.
     #[inline]
-    pub fn get(&self, name: &[u8]) -> Option<Value<'a>> {
+    pub fn get(&self, name: GivenName<'_>) -> Option<Value<'a>> {
         self.find(name).map(|(value, _)| value)
     }
 
     /// The value of a field, and when it expires.
     #[inline]
-    pub fn find(&self, name: &[u8]) -> Option<(Value<'a>, Option<Millis>)> {
+    pub fn find(&self, name: GivenName<'_>) -> Option<(Value<'a>, Option<Millis>)> {
         match *self {
             Reader::Packed(bytes, now) => {
-                let field = PackedFields::new(bytes).find_name(name)?;
+                let field = PackedFields::new(bytes).find_name(name.contiguous()?)?;
                 let lives = !field.expires.is_some_and(|at| at.is_past(now));
                 lives.then_some((Value::Packed(field.value), field.expires))
             }
@@ -651,12 +651,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether there is a field of that name that has expired, and so is not [found](Reader::get).
-    pub fn has_expired(&self, name: &[u8]) -> bool {
+    pub fn has_expired(&self, name: GivenName<'_>) -> bool {
         match *self {
             Reader::Packed(bytes, now) => {
                 let fields = PackedFields::new(bytes);
                 let has_passed = |field: packed::PackedField<'_>| field.expires.is_some_and(|at| at.is_past(now));
-                !fields.is_lasting() && fields.find_name(name).is_some_and(has_passed)
+                let field = || fields.find_name(name.contiguous()?);
+                !fields.is_lasting() && field().is_some_and(has_passed)
             }
             Reader::Large(hash, store, now) => !hash.is_lasting() && hash.has_expired(store, name, now),
         }

@@ -26,7 +26,7 @@ use chunkbuf::{Entry, Key, Location, MapId, PutError, Store, UserFlags};
 pub use encoding::Encoding;
 
 use super::ahead::{self, look_ahead};
-use super::name::{Name, Prefix, SHORT_BYTES_MAX, StoredName};
+use super::name::{GivenName, Name, Prefix, SHORT_BYTES_MAX, StoredName};
 use super::packed::{self, Elements};
 use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
 use crate::text::integer::{append_i64, parse_i64};
@@ -329,7 +329,7 @@ impl Edit {
             return Ok(false);
         }
         let len = before.len();
-        let encoding = before.encoding().with(len, member, || longest_integer(before), limits);
+        let encoding = before.encoding().with(len, member.into(), || longest_integer(before), limits);
         if encoding == Encoding::Intset {
             return self.insert(parse_i64(member).expect("an intset stays one with an integer")).map(|()| true);
         }
@@ -439,7 +439,7 @@ impl Set {
         let mut set = Set::new(store, packed.encoding());
         let mut scratch = Vec::new();
         for member in packed.members() {
-            if let Err(error) = set.put(store, member.as_slice(&mut scratch)) {
+            if let Err(error) = set.put(store, member.as_slice(&mut scratch).into()) {
                 set.free_some(store);
                 return Err(error);
             }
@@ -463,7 +463,7 @@ impl Set {
     }
 
     /// Whether a member is there. O(1).
-    pub fn contains(&self, store: &Store, member: &[u8]) -> bool {
+    pub fn contains(&self, store: &Store, member: GivenName<'_>) -> bool {
         self.view().contains(store, member)
     }
 
@@ -482,7 +482,7 @@ impl Set {
     ///
     /// # Errors
     /// Nothing has changed then.
-    pub fn add(&mut self, store: &mut Store, member: &[u8], limits: &Limits) -> Result<bool, PutError> {
+    pub fn add(&mut self, store: &mut Store, member: GivenName<'_>, limits: &Limits) -> Result<bool, PutError> {
         let added = self.put(store, member)?;
         if added && self.encoding != Encoding::Hashtable {
             self.encoding = self.encoding.with(self.len - 1, member, || 0, limits);
@@ -490,7 +490,7 @@ impl Set {
         Ok(added)
     }
 
-    fn put(&mut self, store: &mut Store, member: &[u8]) -> Result<bool, PutError> {
+    fn put(&mut self, store: &mut Store, member: GivenName<'_>) -> Result<bool, PutError> {
         let name = Name::new(store, member);
         let key = store.key(name.key());
         if store.find(self.map, &key).is_some() {
@@ -514,7 +514,7 @@ impl Set {
     }
 
     /// Removes a member; whether it was there. O(1).
-    pub fn remove(&mut self, store: &mut Store, member: &[u8]) -> bool {
+    pub fn remove(&mut self, store: &mut Store, member: GivenName<'_>) -> bool {
         let name = Name::new(store, member);
         let key = store.key(name.key());
         let Some(location) = store.find(self.map, &key) else { return false };
@@ -637,7 +637,7 @@ impl View {
     }
 
     /// Whether a member is there. O(1).
-    pub fn contains(self, store: &Store, member: &[u8]) -> bool {
+    pub fn contains(self, store: &Store, member: GivenName<'_>) -> bool {
         let name = Name::new(store, member);
         store.find(self.map, &store.key(name.key())).is_some()
     }
@@ -683,9 +683,9 @@ impl Source<'_> {
     }
 
     /// Whether a member is there.
-    pub fn contains(&self, store: &Store, member: &[u8]) -> bool {
+    pub fn contains(&self, store: &Store, member: GivenName<'_>) -> bool {
         match self {
-            Source::Packed(bytes) => Packed::new(bytes).contains(member),
+            Source::Packed(bytes) => member.contiguous().is_some_and(|member| Packed::new(bytes).contains(member)),
             Source::Large(view) => view.contains(store, member),
         }
     }
@@ -778,9 +778,9 @@ impl Growing {
     ///
     /// # Errors
     /// Nothing has changed then.
-    pub fn add(&mut self, store: &mut Store, member: &[u8], limits: &Limits) -> Result<bool, PutError> {
+    pub fn add(&mut self, store: &mut Store, member: GivenName<'_>, limits: &Limits) -> Result<bool, PutError> {
         if let Growing::Packed(edit) = self {
-            match edit.add(member, limits) {
+            match member.contiguous().ok_or(Overflow).and_then(|member| edit.add(member, limits)) {
                 Ok(added) => return Ok(added),
                 Err(Overflow) => *self = Growing::Large(Set::of_packed(store, edit.packed())?),
             }
@@ -854,7 +854,7 @@ pub fn copy_some(
         flat.clear();
         let next = source.scan(store, cursor, |member| packed::push(&mut flat, member.as_slice(&mut scratch)));
         for member in Elements::new(&flat) {
-            target.put(store, member)?;
+            target.put(store, member.into())?;
             copied += 1;
         }
         cursor = next;

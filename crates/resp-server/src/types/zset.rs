@@ -27,7 +27,7 @@ use std::ops::Range;
 use chunkbuf::{Entry, Key, Location, MapId, PutError, Slices, Store, UserFlags};
 
 use super::ahead::{FAR, NEAR, look_ahead};
-use super::name::{Name, Prefix, StoredName};
+use super::name::{GivenName, Name, Prefix, StoredName};
 use super::packed::{Elements, encoded_len, push};
 use super::ranked::{Item, Ranked};
 use super::{Collection, Large, Limits, Millis, PACKED_BYTES_MAX};
@@ -170,9 +170,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A member's score.
-    pub fn score(&self, member: &[u8]) -> Option<f64> {
+    pub fn score(&self, member: GivenName<'_>) -> Option<f64> {
         match self {
-            Reader::Packed(packed) => packed.pairs().find(|pair| pair.member == member).map(|pair| pair.score),
+            Reader::Packed(packed) => {
+                let member = member.contiguous()?;
+                packed.pairs().find(|pair| pair.member == member).map(|pair| pair.score)
+            }
             Reader::Large(set, store) => set.score(store, member),
         }
     }
@@ -194,9 +197,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A member's rank, from the lowest score, and its score.
-    pub fn rank(&self, member: &[u8]) -> Option<(u64, f64)> {
+    pub fn rank(&self, member: GivenName<'_>) -> Option<(u64, f64)> {
         match self {
             Reader::Packed(packed) => {
+                let member = member.contiguous()?;
                 let (rank, pair) = packed.pairs().enumerate().find(|(_, pair)| pair.member == member)?;
                 Some((rank as u64, pair.score))
             }
@@ -212,7 +216,7 @@ impl<'a> Reader<'a> {
                 packed.pairs().take_while(is_before).count() as u64
             }
             Reader::Large(set, store) => set.ranks.partition_point(|item| {
-                cut.is_behind(item.score, |at| set.with_member(store, item, |member| member.compare(at)))
+                cut.is_behind(item.score, |at| set.with_member(store, item, |member| member.compare(&at.into())))
             }),
         }
     }
@@ -386,34 +390,50 @@ impl Draft {
     ///
     /// # Errors
     /// The store's; nothing has changed then.
-    pub fn set(&mut self, store: &mut Store, limits: &Limits, member: &[u8], score: f64) -> Result<Change, PutError> {
-        match self {
-            Draft::Large(set) => set.set(store, limits, member, score),
-            Draft::Packed(bytes) if bytes.len() + member.len() + SCORE_BYTES < PACKED_BYTES_MAX => {
-                Ok(set_packed(bytes, limits, member, score))
+    pub fn set(
+        &mut self,
+        store: &mut Store,
+        limits: &Limits,
+        member: GivenName<'_>,
+        score: f64,
+    ) -> Result<Change, PutError> {
+        let bytes = match self {
+            Draft::Large(set) => return set.set(store, limits, member, score),
+            Draft::Packed(bytes) => bytes,
+        };
+        let Some(packable) = member.contiguous() else {
+            let mut set = SortedSet::of_packed(store, limits, bytes)?;
+            let outcome = set.set(store, limits, member, score);
+            if outcome.is_ok() {
+                *self = Draft::Large(set);
+            } else {
+                while set.free_some(store) {}
             }
-            Draft::Packed(bytes) => {
-                // It may not fit: on a copy, so that nothing has changed if there is no memory.
-                let mut changed = bytes.clone();
-                let change = set_packed(&mut changed, limits, member, score);
-                if changed.len() <= PACKED_BYTES_MAX {
-                    *bytes = changed;
-                } else {
-                    *self = Draft::Large(SortedSet::of_packed(store, limits, &changed)?);
-                }
-                Ok(change)
-            }
+            return outcome;
+        };
+        if bytes.len() + packable.len() + SCORE_BYTES < PACKED_BYTES_MAX {
+            return Ok(set_packed(bytes, limits, packable, score));
         }
+        // It may not fit: on a copy, so that nothing has changed if there is no memory.
+        let mut changed = bytes.clone();
+        let change = set_packed(&mut changed, limits, packable, score);
+        if changed.len() <= PACKED_BYTES_MAX {
+            *bytes = changed;
+        } else {
+            *self = Draft::Large(SortedSet::of_packed(store, limits, &changed)?);
+        }
+        Ok(change)
     }
 
     /// Takes a member out; whether it was there.
-    pub fn remove(&mut self, store: &mut Store, member: &[u8]) -> bool {
+    pub fn remove(&mut self, store: &mut Store, member: GivenName<'_>) -> bool {
         match self {
             Draft::Large(set) => set.remove(store, member),
             Draft::Packed(bytes) => {
-                let Some(pair) = Packed::new(bytes).pairs().find(|pair| pair.member == member) else {
-                    return false;
-                };
+                let pair = member
+                    .contiguous()
+                    .and_then(|member| Packed::new(bytes).pairs().find(|pair| pair.member == member));
+                let Some(pair) = pair else { return false };
                 let at = pair.at;
                 remove_packed(bytes, at);
                 true
@@ -534,7 +554,7 @@ impl SortedSet {
         let packed = Packed::new(bytes);
         let mut set = SortedSet::new(store, packed.encoding());
         for pair in packed.pairs() {
-            if let Err(error) = set.set(store, limits, pair.member, pair.score) {
+            if let Err(error) = set.set(store, limits, pair.member.into(), pair.score) {
                 while set.free_some(store) {}
                 return Err(error);
             }
@@ -550,12 +570,12 @@ impl SortedSet {
 
     /// The form in which the map has a member, or would have it if it had no twin.
     #[inline]
-    fn name<'m>(&self, store: &Store, member: &'m [u8]) -> Name<'m> {
+    fn name<'m>(&self, store: &Store, member: GivenName<'m>) -> Name<'m> {
         if self.salts == 0 { Name::new(store, member) } else { self.name_among_salted(store, member) }
     }
 
     #[cold]
-    fn name_among_salted<'m>(&self, store: &Store, member: &'m [u8]) -> Name<'m> {
+    fn name_among_salted<'m>(&self, store: &Store, member: GivenName<'m>) -> Name<'m> {
         let mut names = (0..=self.salts).map(|salt| Name::salted(store, member, salt));
         let found = names.find(|name| store.find(self.map, &store.key(name.key())).is_some());
         found.unwrap_or_else(|| Name::new(store, member))
@@ -563,7 +583,7 @@ impl SortedSet {
 
     /// The form for a member that is to be added, with a hash that no other has.
     #[cold]
-    fn salted<'m>(&mut self, store: &Store, member: &'m [u8]) -> Name<'m> {
+    fn salted<'m>(&mut self, store: &Store, member: GivenName<'m>) -> Name<'m> {
         let mut salted = (1..).map(|salt| (salt, Name::salted(store, member, salt)));
         let free = salted.find(|(_, name)| !store.has_hash(self.map, store.key(name.key()).hash()));
         let (salt, name) = free.expect("there are more salts than members");
@@ -571,27 +591,28 @@ impl SortedSet {
         name
     }
 
-    fn score(&self, store: &Store, member: &[u8]) -> Option<f64> {
+    fn score(&self, store: &Store, member: GivenName<'_>) -> Option<f64> {
         let name = self.name(store, member);
         let (_, entry) = store.find_entry(self.map, &store.key(name.key()))?;
         Some(split_score(&entry).1)
     }
 
-    fn rank(&self, store: &Store, member: &[u8], ties: &mut u64) -> Option<(u64, f64)> {
+    fn rank(&self, store: &Store, member: GivenName<'_>, ties: &mut u64) -> Option<(u64, f64)> {
         let name = self.name(store, member);
         let key = store.key(name.key());
         let (_, entry) = store.find_entry(self.map, &key)?;
-        let (_, score) = split_score(&entry);
+        let (stored, score) = self.split(store, &entry);
+        let member = if member.is_whole() { member.into() } else { stored };
         Some((self.place(store, member, Scored { score, hash: key.hash() }, ties), score))
     }
 
     /// The rank that `member` has as this item, or would have. Counts the members that it reads.
-    fn place(&self, store: &Store, member: &[u8], item: Scored, ties: &mut u64) -> u64 {
+    fn place(&self, store: &Store, member: StoredName<'_>, item: Scored, ties: &mut u64) -> u64 {
         self.ranks.partition_point(|other| {
             // Its own hash: the member itself (3).
             let is_tie = other.score == item.score && other.hash != item.hash;
             *ties += u64::from(is_tie);
-            other.score < item.score || (is_tie && self.with_member(store, other, |name| name.compare(member).is_lt()))
+            other.score < item.score || (is_tie && self.with_member(store, other, |name| name.compare(&member).is_lt()))
         })
     }
 
@@ -614,7 +635,13 @@ impl SortedSet {
     ///
     /// # Errors
     /// The store's; nothing has changed then.
-    pub fn set(&mut self, store: &mut Store, limits: &Limits, member: &[u8], score: f64) -> Result<Change, PutError> {
+    pub fn set(
+        &mut self,
+        store: &mut Store,
+        limits: &Limits,
+        member: GivenName<'_>,
+        score: f64,
+    ) -> Result<Change, PutError> {
         let mut name = self.name(store, member);
         let mut key = store.key(name.key());
         let old = store.find_entry(self.map, &key).map(|(location, entry)| (location, split_score(&entry)));
@@ -636,7 +663,7 @@ impl SortedSet {
                 if !store.write_in_place(self.map, &key, location, prefix.len(), &bytes) {
                     store.put_at(self.map, &key, Some(location), UserFlags::NONE, &[prefix, &bytes])?;
                 }
-                let rank = self.place(store, member, Scored { score: old, hash: key.hash() }, &mut ties);
+                let rank = self.place(store, member.into(), Scored { score: old, hash: key.hash() }, &mut ties);
                 let item = self.change_ranks(store, |ranks| ranks.remove(rank));
                 debug_assert_eq!(item, Scored { score: old, hash: key.hash() });
                 Change::Moved
@@ -649,7 +676,7 @@ impl SortedSet {
             }
         };
         let item = Scored { score, hash: key.hash() };
-        let rank = self.place(store, member, item, &mut ties);
+        let rank = self.place(store, member.into(), item, &mut ties);
         self.ties = ties;
         self.change_ranks(store, |ranks| ranks.insert(rank, item));
         Ok(change)
@@ -675,7 +702,7 @@ impl SortedSet {
     }
 
     /// Takes a member out; whether it was there.
-    pub fn remove(&mut self, store: &mut Store, member: &[u8]) -> bool {
+    pub fn remove(&mut self, store: &mut Store, member: GivenName<'_>) -> bool {
         let mut ties = self.ties;
         let Some((rank, _)) = self.rank(store, member, &mut ties) else {
             return false;

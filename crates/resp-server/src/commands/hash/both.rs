@@ -9,6 +9,7 @@ use crate::keyspace::{Db, Event, Millis};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use crate::types::hash::Expiry;
+use crate::types::name::GivenName;
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[&HGETDEL, &HGETEX, &HSETEX];
@@ -31,7 +32,7 @@ impl Values {
     }
 
     /// Adds the value of a field, or null; whether it is there.
-    fn push(&mut self, edit: &HashEdit<'_>, db: &Db<'_>, name: &[u8]) -> bool {
+    fn push(&mut self, edit: &HashEdit<'_>, db: &Db<'_>, name: GivenName<'_>) -> bool {
         let value = edit.reader(db).get(name);
         match value {
             Some(value) => reply_value(value, &mut self.each),
@@ -53,7 +54,7 @@ const HGETDEL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete])],
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hgetdel),
     doc: Doc {
         summary: "Returns the values of fields of a hash, and removes them.",
@@ -86,8 +87,8 @@ impl FieldWork for GetAndRemove {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        if self.values.push(edit, db, args.at(index)) {
-            self.removed |= edit.remove(db, args.at(index));
+        if self.values.push(edit, db, args.name(index)) {
+            self.removed |= edit.remove(db, args.name(index));
         }
         Ok(true)
     }
@@ -123,7 +124,7 @@ const HGETEX: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update])],
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hgetex),
     doc: Doc {
         summary: "Returns the values of fields of a hash, and changes their expiry.",
@@ -172,7 +173,7 @@ impl FieldWork for GetAndExpire {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        let name = args.at(index);
+        let name = args.name(index);
         if self.values.push(edit, db, name) {
             match self.change {
                 None => {}
@@ -211,7 +212,7 @@ const HSETEX: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::ValuesOfFields,
+    large: Large::PairsOfFields,
     run: Run::Keys(hsetex),
     doc: Doc {
         summary: "Sets fields of a hash and their expiry.",
@@ -333,7 +334,7 @@ impl FieldWork for SetAndExpire {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        let name = args.at(index);
+        let name = args.name(index);
         if self.stage == Stage::Probe {
             let is_there = edit.reader(db).get(name).is_some();
             return Ok(is_there == (self.options.only == Some(Only::IfPresent)));

@@ -21,6 +21,7 @@ use crate::keyspace::{Db, Found, Millis, ValueType, View, put_error};
 use crate::proto::{self, Args, CommandError, Reply};
 use crate::types::hash::packed::{self, PackedHash};
 use crate::types::hash::{Expiry, Hash, NewValue, Reader, Value};
+use crate::types::name::GivenName;
 use crate::types::{Collection, Large as _, Limits, PACKED_BYTES_MAX};
 
 use chunkbuf::Store;
@@ -96,7 +97,7 @@ impl<'k> HashEdit<'k> {
     }
 
     /// The same for a command about one field. One that has expired is removed first, as in Redis, and the key if that was its last.
-    pub(super) fn begin_at(db: &mut Db<'_>, key: &'k [u8], field: &[u8]) -> Result<HashEdit<'k>, CommandError> {
+    pub(super) fn begin_at(db: &mut Db<'_>, key: &'k [u8], field: GivenName<'_>) -> Result<HashEdit<'k>, CommandError> {
         let edit = HashEdit::begin(db, key)?;
         if !edit.reader(db).has_expired(field) {
             return Ok(edit);
@@ -159,7 +160,7 @@ impl<'k> HashEdit<'k> {
         if !matches!(self.state.form, Form::Packed(_)) {
             self.reader(db).look_ahead(|ahead| {
                 let index = index + ahead * fields.step;
-                (index < fields.end).then(|| args.at(index))
+                args.get(index).filter(|_| index < fields.end)
             });
         }
     }
@@ -187,7 +188,7 @@ impl<'k> HashEdit<'k> {
     pub(super) fn set(
         &mut self,
         db: &mut Db<'_>,
-        name: &[u8],
+        name: GivenName<'_>,
         value: NewValue<'_>,
         expiry: Expiry,
     ) -> Result<bool, CommandError> {
@@ -199,8 +200,8 @@ impl<'k> HashEdit<'k> {
             if is_long {
                 packed.become_table();
             }
-            match value {
-                NewValue::Bytes(bytes) if name.len() + bytes.len() < PACKED_BYTES_MAX => {
+            match (name.contiguous(), &value) {
+                (Some(name), NewValue::Bytes(bytes)) if name.len() + bytes.len() < PACKED_BYTES_MAX => {
                     let is_new = packed.set(name, bytes, expiry, now);
                     if packed.has_more_than(fields_max) {
                         packed.become_table();
@@ -225,10 +226,10 @@ impl<'k> HashEdit<'k> {
     }
 
     /// Removes a field; whether it was there, if only as one that has expired.
-    pub(super) fn remove(&mut self, db: &mut Db<'_>, name: &[u8]) -> bool {
+    pub(super) fn remove(&mut self, db: &mut Db<'_>, name: GivenName<'_>) -> bool {
         let now = db.now();
         let removed = match &mut self.state.form {
-            Form::Packed(packed) => packed.remove(name).is_some(),
+            Form::Packed(packed) => name.contiguous().is_some_and(|name| packed.remove(name).is_some()),
             _ => {
                 let (hash, store) = self.large(db);
                 let before = hash.len();
@@ -244,13 +245,15 @@ impl<'k> HashEdit<'k> {
     pub(super) fn set_expiry(
         &mut self,
         db: &mut Db<'_>,
-        name: &[u8],
+        name: GivenName<'_>,
         expires: Option<Millis>,
     ) -> Result<(), CommandError> {
         let now = db.now();
         self.state.is_changed = true;
         if let Form::Packed(packed) = &mut self.state.form {
-            packed.set_expiry(name, expires);
+            if let Some(name) = name.contiguous() {
+                packed.set_expiry(name, expires);
+            }
             return if packed.as_bytes().len() > PACKED_BYTES_MAX { self.grow(db) } else { Ok(()) };
         }
         let (hash, store) = self.large(db);
@@ -425,7 +428,7 @@ impl<W: FieldWork> EachField<W> {
                 return Ok(Progress::More);
             }
             let arguments = index..(index + self.fields.step).min(args.len());
-            let bytes = arguments.map(|index| args.at(index).len()).sum::<usize>();
+            let bytes = arguments.map(|index| args.get(index).map_or(0, <[u8]>::len)).sum::<usize>();
             cost += FIELD_COST + bytes;
             edit.state.room.spend(bytes);
             self.next += self.fields.step;

@@ -11,6 +11,7 @@ use crate::keyspace::{Db, Event, Millis, ValueType};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use crate::types::hash::{Reader, Value};
+use crate::types::name::GivenName;
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] =
@@ -65,7 +66,7 @@ const HEXPIRE: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hexpire),
     doc: Doc {
         summary: "Lets fields of a hash expire after a number of seconds.",
@@ -85,7 +86,7 @@ const HPEXPIRE: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hpexpire),
     doc: Doc {
         summary: "Lets fields of a hash expire after a number of milliseconds.",
@@ -105,7 +106,7 @@ const HEXPIREAT: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hexpireat),
     doc: Doc {
         summary: "Lets fields of a hash expire at a Unix time in seconds.",
@@ -125,7 +126,7 @@ const HPEXPIREAT: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(6),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hpexpireat),
     doc: Doc {
         summary: "Lets fields of a hash expire at a Unix time in milliseconds.",
@@ -233,7 +234,7 @@ impl Rewriting {
         &mut self,
         edit: &mut HashEdit<'_>,
         db: &Db<'_>,
-        name: &[u8],
+        name: GivenName<'_>,
         changes: impl FnOnce(Option<Millis>) -> bool,
     ) -> Result<bool, CommandError> {
         match self {
@@ -286,7 +287,7 @@ impl FieldWork for SetExpiries {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        let name = args.at(index);
+        let name = args.name(index);
         if !self.room.visit(edit, db, name, |old| old.is_none())? {
             return Ok(true);
         }
@@ -320,7 +321,12 @@ impl FieldWork for SetExpiries {
 }
 
 /// Lets a field that is there expire, or removes it if its time is past; what HEXPIRE answers.
-fn apply_expiry(edit: &mut HashEdit<'_>, db: &mut Db<'_>, name: &[u8], at: Millis) -> Result<i64, CommandError> {
+fn apply_expiry(
+    edit: &mut HashEdit<'_>,
+    db: &mut Db<'_>,
+    name: GivenName<'_>,
+    at: Millis,
+) -> Result<i64, CommandError> {
     if at <= db.now() {
         edit.remove(db, name);
         return Ok(SetExpiries::REMOVED);
@@ -333,7 +339,7 @@ fn apply_expiry(edit: &mut HashEdit<'_>, db: &mut Db<'_>, name: &[u8], at: Milli
 pub(super) fn expire_field(
     edit: &mut HashEdit<'_>,
     db: &mut Db<'_>,
-    name: &[u8],
+    name: GivenName<'_>,
     at: Millis,
 ) -> Result<bool, CommandError> {
     Ok(apply_expiry(edit, db, name, at)? == SetExpiries::REMOVED)
@@ -344,7 +350,7 @@ const HTTL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(httl),
     doc: Doc {
         summary: "Tells in how many seconds fields of a hash expire.",
@@ -365,7 +371,7 @@ const HPTTL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hpttl),
     doc: Doc {
         summary: "Tells in how many milliseconds fields of a hash expire.",
@@ -386,7 +392,7 @@ const HEXPIRETIME: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hexpiretime),
     doc: Doc {
         summary: "Tells the Unix times in seconds at which fields of a hash expire.",
@@ -406,7 +412,7 @@ const HPEXPIRETIME: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hpexpiretime),
     doc: Doc {
         summary: "Tells the Unix times in milliseconds at which fields of a hash expire.",
@@ -452,7 +458,7 @@ impl TellExpiries {
         let mut spent = 0;
         while self.next < args.len() && spent < cost {
             spent += FIELD_COST;
-            reply.integer(match reader.and_then(|reader| reader.find(args.at(self.next))) {
+            reply.integer(match reader.and_then(|reader| reader.find(args.name(self.next))) {
                 None => NO_FIELD,
                 Some((_, None)) => NO_EXPIRY,
                 // Unlike TTL, this rounds up.
@@ -486,7 +492,7 @@ const HPERSIST: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(5),
     flags: &[Flag::Write, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::None,
+    large: Large::Fields,
     run: Run::Keys(hpersist),
     doc: Doc {
         summary: "Takes the expiry of fields of a hash away.",
@@ -523,7 +529,7 @@ impl FieldWork for Persist {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        let name = args.at(index);
+        let name = args.name(index);
         if !self.room.visit(edit, db, name, |old| old.is_some())? {
             return Ok(true);
         }

@@ -29,7 +29,7 @@ const HSET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::EverySecondFrom(3),
+    large: Large::PairsFrom(2),
     run: Run::Keys(hset),
     doc: Doc {
         summary: "Sets fields of a hash.",
@@ -49,7 +49,7 @@ const HMSET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_UPDATED,
-    large: Large::EverySecondFrom(3),
+    large: Large::PairsFrom(2),
     run: Run::Keys(hmset),
     doc: Doc {
         summary: "Sets fields of a hash.",
@@ -71,7 +71,7 @@ fn set_fields(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, work: SetFiel
     }
     let mut edit = HashEdit::begin(db, args.at(1))?;
     let fields = Fields { first: 2, end: args.len(), step: 2 };
-    edit.ask_for_room(db, fields.len(), args.extent() as u64)?;
+    edit.ask_for_room(db, fields.len(), args.extent() as u64 + args.bytes_apart())?;
     edit.expect(db, fields.len());
     each_field(db, args, edit, fields, work, reply)
 }
@@ -92,7 +92,7 @@ impl FieldWork for SetFields {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        let is_new = edit.set(db, args.at(index), new_value(args, index + 1), Expiry::Clear)?;
+        let is_new = edit.set(db, args.name(index), new_value(args, index + 1), Expiry::Clear)?;
         if let Some(created) = &mut self.created {
             *created += i64::from(is_new);
         }
@@ -116,7 +116,7 @@ const HSETNX: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Insert])],
-    large: Large::At(3),
+    large: Large::PairsFrom(2),
     run: Run::Keys(hsetnx),
     doc: Doc {
         summary: "Sets a field of a hash unless there is one of that name.",
@@ -128,7 +128,7 @@ const HSETNX: CommandSpec = CommandSpec {
 };
 
 fn hsetnx(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, field) = (args.at(1), args.at(2));
+    let (key, field) = (args.at(1), args.name(2));
     let mut edit = HashEdit::begin_at(db, key, field)?;
     let is_set = edit.reader(db).get(field).is_none();
     if is_set {
@@ -145,7 +145,7 @@ const HGET: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(hget),
     doc: Doc {
         summary: "Returns the value of a field of a hash.",
@@ -167,7 +167,7 @@ fn hget(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 fn look_up(db: &mut Db<'_>, args: &Args<'_>, visit: impl FnOnce(Option<Value<'_>>)) -> Outcome {
     let found = db.read(args.at(1));
     let view = db.collection(&found, ValueType::Hash)?;
-    let field = args.at(2);
+    let field = args.name(2);
     let reader = view.as_ref().map(|view| reader(db, view));
     let value = reader.and_then(|reader| reader.get(field));
     let has_expired = value.is_none() && reader.is_some_and(|reader| reader.has_expired(field));
@@ -183,7 +183,7 @@ const HMGET: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(hmget),
     doc: Doc {
         summary: "Returns the values of fields of a hash.",
@@ -226,7 +226,7 @@ const HSTRLEN: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_SEEN,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(hstrlen),
     doc: Doc {
         summary: "Returns the length of the value of a field of a hash.",
@@ -246,7 +246,7 @@ const HEXISTS: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_SEEN,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(hexists),
     doc: Doc {
         summary: "Tells whether a hash has a field.",
@@ -266,7 +266,7 @@ const HDEL: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Delete])],
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(hdel),
     doc: Doc {
         summary: "Removes fields of a hash, and the key with its last one.",
@@ -300,7 +300,7 @@ impl FieldWork for RemoveFields {
         args: &Args<'_>,
         index: usize,
     ) -> Result<bool, CommandError> {
-        self.removed += i64::from(edit.remove(db, args.at(index)));
+        self.removed += i64::from(edit.remove(db, args.name(index)));
         Ok(!edit.is_empty(db))
     }
 
@@ -323,7 +323,7 @@ const HINCRBY: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_COUNTED,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(hincrby),
     doc: Doc {
         summary: "Adds to an integer in a field of a hash.",
@@ -335,7 +335,7 @@ const HINCRBY: CommandSpec = CommandSpec {
 };
 
 fn hincrby(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, field, increment) = (args.at(1), args.at(2), integer(args.at(3))?);
+    let (key, field, increment) = (args.at(1), args.name(2), integer(args.at(3))?);
     let mut edit = HashEdit::begin_at(db, key, field)?;
     let old = match edit.reader(db).get(field) {
         Some(value) => parse_short(value, integer::MAX_LEN, parse_i64)
@@ -366,7 +366,7 @@ const HINCRBYFLOAT: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: KEY_COUNTED,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(hincrbyfloat),
     doc: Doc {
         summary: "Adds to a number with decimal places in a field of a hash.",
@@ -378,7 +378,7 @@ const HINCRBYFLOAT: CommandSpec = CommandSpec {
 };
 
 fn hincrbyfloat(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (key, field) = (args.at(1), args.at(2));
+    let (key, field) = (args.at(1), args.name(2));
     let increment = LongDouble::parse(args.at(3)).ok_or(CommandError::NotAFloat)?;
     if !increment.is_finite() {
         return Err(CommandError::text_static("ERR value is NaN or Infinity"));

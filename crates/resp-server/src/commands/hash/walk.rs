@@ -15,7 +15,7 @@ use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::integer::parse_u64_loose;
 use crate::types::hash::packed::PackedFields;
 use crate::types::hash::{Hash, Reader, Value};
-use crate::types::name::StoredName;
+use crate::types::name::{GivenName, StoredName};
 use crate::types::{Collection, Large as _};
 
 /// Table of contents.
@@ -285,9 +285,8 @@ pub(super) fn get_many(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> O
     let reader = view.as_ref().map(|view| reader(db, view));
     if work.go_on(reader, args, db.slice_bytes(), reply) {
         let met = reader.filter(|reader| !reader.is_lasting());
-        let expired: Vec<&[u8]> = met.map_or_else(Vec::new, |reader| {
-            (2..args.len()).map(|at| args.at(at)).filter(|name| reader.has_expired(name)).collect()
-        });
+        let expired: Vec<GivenName<'_>> =
+            met.map_or_else(Vec::new, |reader| args.names(2).filter(|&name| reader.has_expired(name)).collect());
         if !expired.is_empty() {
             db.expire_these_fields(args.at(1), &expired);
         }
@@ -308,7 +307,7 @@ impl GetMany {
             if let Some(reader) = &reader {
                 reader.look_ahead(|ahead| args.get(self.next + ahead));
             }
-            match reader.and_then(|reader| reader.get(args.at(self.next))) {
+            match reader.and_then(|reader| reader.get(args.name(self.next))) {
                 Some(value) => {
                     spent += cost_of(0, value);
                     reply_value(value, reply);

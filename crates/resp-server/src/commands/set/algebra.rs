@@ -506,7 +506,7 @@ impl Combining {
             other.fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
             members.retain(|member| {
                 budget.spend(0);
-                other.contains(db.store(), &bytes[member.clone()]) == (self.operator == Operator::Inter)
+                other.contains(db.store(), bytes[member.clone()].into()) == (self.operator == Operator::Inter)
             });
             *next += 1;
         }
@@ -531,7 +531,7 @@ impl Combining {
                 Sink::Built(set) => {
                     budget.spend_change(0);
                     self.only_integers = self.only_integers && parse_i64(member).is_some();
-                    set.add(db.store_mut(), member, &limits).map_err(put_error)?;
+                    set.add(db.store_mut(), member.into(), &limits).map_err(put_error)?;
                 }
             }
             self.len += 1;
@@ -652,7 +652,7 @@ fn encoding_when_copied(set: &Source<'_>, db: &Db<'_>) -> Encoding {
     loop {
         cursor = set.scan(db.store(), cursor, |member| {
             let member = member.as_slice(&mut scratch);
-            encoding = encoding.with(len, member, || longest, limits);
+            encoding = encoding.with(len, member.into(), || longest, limits);
             longest = longest.max(member.len());
             len += 1;
         });

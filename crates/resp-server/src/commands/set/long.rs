@@ -158,7 +158,7 @@ impl Adding {
         let count = args.len() - 2;
         let (mut growing, mut converted) = (None, false);
         match set {
-            None => growing = Some(Growing::new(Encoding::of_new(args.at(2), count, limits))),
+            None => growing = Some(Growing::new(Encoding::of_new(args.name(2), count, limits))),
             Some(Source::Packed(bytes)) => {
                 let encoding = Packed::new(&bytes).encoding();
                 converted = encoding.before_adding(count, limits) != encoding;
@@ -180,7 +180,7 @@ impl Adding {
         let limits = *db.limits();
         let count = args.len() - 2;
         if self.next == 2 && count > 1 {
-            self.room = Room::ask(db, args.extent() as u64, count)?;
+            self.room = Room::ask(db, args.extent() as u64 + args.bytes_apart(), count)?;
         }
         let (collection, store) = db.large_mut(found).expect("a key that is held keeps what it has");
         let set = collection.set_mut();
@@ -188,10 +188,10 @@ impl Adding {
             set.set_encoding(set.view().encoding().before_adding(count, &limits));
         }
         while self.next < args.len() && !budget.is_spent() {
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             set.look_ahead(store, |ahead| args.get(self.next + ahead));
             self.added += usize::from(set.add(store, member, &limits).map_err(put_error)?);
-            budget.spend_change(member.len());
+            budget.spend_change(member.beginning().len());
             self.room.spend(member.len());
             self.next += 1;
         }
@@ -229,10 +229,10 @@ impl Step for Adding {
             if budget.is_spent() {
                 return Ok(false);
             }
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             growing.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
             self.added += usize::from(growing.add(db.store_mut(), member, &limits).map_err(put_error)?);
-            budget.spend_change(member.len());
+            budget.spend_change(member.beginning().len());
             self.next += 1;
         }
         if self.added > 0 || self.converted {
@@ -292,10 +292,10 @@ impl Step for Removing {
             if budget.is_spent() {
                 return Ok(false);
             }
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             let removed = match (&mut self.edit, &mut large) {
                 (Some(edit), _) => {
-                    let removed = edit.remove(member);
+                    let removed = member.contiguous().is_some_and(|member| edit.remove(member));
                     is_empty = edit.is_empty();
                     removed
                 }
@@ -309,7 +309,7 @@ impl Step for Removing {
                 (None, None) => unreachable!("a key that is held keeps what it has"),
             };
             self.removed += usize::from(removed);
-            budget.spend_change(member.len());
+            budget.spend_change(member.beginning().len());
             self.next += 1;
         }
         if self.removed > 0 {
@@ -348,12 +348,12 @@ impl Step for Asking {
         budget: &mut Budget,
     ) -> Result<bool, CommandError> {
         while self.next < args.len() && !budget.is_spent() {
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             if let Some(set) = &self.set {
                 set.look_ahead(db.store(), |ahead| args.get(self.next + ahead));
             }
             reply.integer(i64::from(self.set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
-            budget.spend(member.len());
+            budget.spend(member.beginning().len());
             self.next += 1;
         }
         Ok(self.next == args.len())

@@ -13,6 +13,7 @@ use crate::keyspace::{Db, Event, Found, Keyspace, ValueType, View, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_u64_loose;
 use crate::types::Collection;
+use crate::types::name::GivenName;
 use crate::types::set::{Edit, Encoding, Growing, Packed, Source};
 use long::{Adding, Picking, Popping, Removing, Scanning, Telling};
 
@@ -61,7 +62,7 @@ const SADD: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Insert])],
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(sadd),
     doc: Doc {
         summary: "Adds members to a set, which is made if need be.",
@@ -76,7 +77,7 @@ fn sadd(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.find(args.at(1));
     let adding = match source(db, &found)? {
         // Nothing would change: no need to copy it.
-        Some(set @ Source::Packed(_)) if args.len() == 3 && set.contains(db.store(), args.at(2)) => {
+        Some(set @ Source::Packed(_)) if args.len() == 3 && set.contains(db.store(), args.name(2)) => {
             reply.integer(0);
             return Ok(Flow::Done);
         }
@@ -90,7 +91,7 @@ const SREM: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Delete])],
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(srem),
     doc: Doc {
         summary: "Removes members from a set, and the key with the last.",
@@ -119,7 +120,7 @@ const SMOVE: CommandSpec = CommandSpec {
         KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Delete]),
         KeySpec::one(2, &[KeyFlag::Rw, KeyFlag::Insert]),
     ],
-    large: Large::None,
+    large: Large::NameAt(3),
     run: Run::Keys(smove),
     doc: Doc {
         summary: "Moves a member from one set to another.",
@@ -131,7 +132,7 @@ const SMOVE: CommandSpec = CommandSpec {
 };
 
 fn smove(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let (from, to, member) = (args.at(1), args.at(2), args.at(3));
+    let (from, to, member) = (args.at(1), args.at(2), args.name(3));
     let found_to = db.find(to);
     let found_from = db.find(from);
     let Some(from_set) = source(db, &found_from)? else {
@@ -186,7 +187,7 @@ fn growing(set: Source<'_>) -> Option<Growing> {
 }
 
 /// Adds a member that is not there to the set that was found: to `set`, which is put then, or in place.
-fn add(db: &mut Db<'_>, found: Found<'_>, member: &[u8], set: Option<Growing>) -> Result<(), CommandError> {
+fn add(db: &mut Db<'_>, found: Found<'_>, member: GivenName<'_>, set: Option<Growing>) -> Result<(), CommandError> {
     let limits = *db.limits();
     match set {
         Some(mut set) => {
@@ -202,7 +203,7 @@ fn add(db: &mut Db<'_>, found: Found<'_>, member: &[u8], set: Option<Growing>) -
 }
 
 /// Removes a member that is there; whether the key went with it. A failed call changes nothing.
-fn remove(db: &mut Db<'_>, found: Found<'_>, member: &[u8]) -> Result<bool, CommandError> {
+fn remove(db: &mut Db<'_>, found: Found<'_>, member: GivenName<'_>) -> Result<bool, CommandError> {
     if let Some((collection, store)) = db.large_mut(&found) {
         let set = collection.set_mut();
         set.remove(store, member);
@@ -211,7 +212,7 @@ fn remove(db: &mut Db<'_>, found: Found<'_>, member: &[u8]) -> Result<bool, Comm
     }
     let Some(Source::Packed(bytes)) = source(db, &found)? else { unreachable!("the set is there, and not large") };
     let mut edit = Edit::of(bytes.into_owned());
-    edit.remove(member);
+    edit.remove(member.contiguous().expect("it is packed"));
     put_rest(db, found, &edit)
 }
 
@@ -220,7 +221,7 @@ const SISMEMBER: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_READ,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(sismember),
     doc: Doc {
         summary: "Tells whether a set has a member.",
@@ -234,7 +235,7 @@ const SISMEMBER: CommandSpec = CommandSpec {
 fn sismember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(args.at(1));
     let set = source(db, &found)?;
-    reply.integer(i64::from(set.is_some_and(|set| set.contains(db.store(), args.at(2)))));
+    reply.integer(i64::from(set.is_some_and(|set| set.contains(db.store(), args.name(2)))));
     Ok(Flow::Done)
 }
 
@@ -246,7 +247,7 @@ const SMISMEMBER: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_ACCESS,
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(smismember),
     doc: Doc {
         summary: "Tells for each of some members whether a set has it.",
@@ -262,7 +263,7 @@ fn smismember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let set = source(db, &found)?;
     reply.array(args.len() - 2);
     if args.len() - 2 <= ASKED_AT_ONCE {
-        for member in args.from(2) {
+        for member in args.names(2) {
             reply.integer(i64::from(set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
         }
         return Ok(Flow::Done);

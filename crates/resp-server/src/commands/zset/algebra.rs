@@ -257,7 +257,7 @@ fn look_at(db: &mut Db<'_>, key: &[u8]) -> Result<Option<(Kind, u64)>, CommandEr
 /// A member's score in an input, without its weight.
 fn score(db: &Db<'_>, key: &[u8], kind: Kind, member: &[u8]) -> Option<f64> {
     match kind {
-        Kind::SortedSet => long::read_kept(db, key, |set| set.score(member))?,
+        Kind::SortedSet => long::read_kept(db, key, |set| set.score(member.into()))?,
         Kind::Set => set_input::contains(db, &db.find_held(key), member).then_some(1.0),
     }
 }
@@ -586,11 +586,11 @@ impl Combining {
             let (far, near) = (far.next(), near.next());
             draft.look_ahead(db.store(), |ahead| Some(if ahead == FAR { far } else { near }?.0));
             let old = match self.operation {
-                Operation::Union => draft.reader(db.store()).score(member),
+                Operation::Union => draft.reader(db.store()).score(member.into()),
                 Operation::Inter | Operation::Diff => None,
             };
             let score = old.map_or(score, |old| self.aggregate.of(old, score));
-            draft.set(db.store_mut(), &limits, member, score).map_err(put_error)?;
+            draft.set(db.store_mut(), &limits, member.into(), score).map_err(put_error)?;
             self.longest = self.longest.max(member.len());
         }
         Ok(false)
@@ -642,7 +642,7 @@ mod set_input {
     /// Whether it has this member.
     pub(super) fn contains(db: &Db<'_>, found: &Found<'_>, member: &[u8]) -> bool {
         let set = set::source(db, found).ok().flatten();
-        set.is_some_and(|set| set.contains(db.store(), member))
+        set.is_some_and(|set| set.contains(db.store(), member.into()))
     }
 
     /// Visits some of its members and returns the next cursor, 0 at the end; start with 0.

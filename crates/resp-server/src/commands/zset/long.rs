@@ -19,7 +19,7 @@ use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, Found, Ttl, ValueType, View, put_error};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::double::DoubleText;
-use crate::types::name::StoredName;
+use crate::types::name::{GivenName, StoredName};
 use crate::types::zset::{Change, Direction, Draft, Encoding, Packed, Reader, SortedSet};
 use crate::types::{Collection, Large as _};
 
@@ -243,7 +243,7 @@ impl Edit {
         &mut self,
         db: &mut Db<'_>,
         found: &Found<'_>,
-        member: &[u8],
+        member: GivenName<'_>,
         score: f64,
     ) -> Result<Change, CommandError> {
         let limits = *db.limits();
@@ -263,7 +263,7 @@ impl Edit {
     }
 
     /// Takes a member out; whether it was there.
-    pub(super) fn remove(&mut self, db: &mut Db<'_>, found: &Found<'_>, member: &[u8]) -> bool {
+    pub(super) fn remove(&mut self, db: &mut Db<'_>, found: &Found<'_>, member: GivenName<'_>) -> bool {
         match self {
             Edit::Apart(draft) => draft.remove(db.store_mut(), member),
             Edit::InPlace => in_place(db, found, |set, store| set.remove(store, member)),
@@ -466,7 +466,7 @@ impl Batch {
 pub(super) fn add_all(db: &mut Db<'_>, draft: &mut Draft, batch: &Batch) -> Result<(), CommandError> {
     let limits = *db.limits();
     for (member, score) in batch.iter() {
-        draft.set(db.store_mut(), &limits, member, score).map_err(put_error)?;
+        draft.set(db.store_mut(), &limits, member.into(), score).map_err(put_error)?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ const ZADD: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Update])],
-    large: Large::None,
+    large: Large::ScoredMembers,
     run: Run::Keys(zadd),
     doc: Doc {
         summary: "Gives members of a sorted set their scores; those that are not there are added.",
@@ -57,7 +57,7 @@ const ZINCRBY: CommandSpec = CommandSpec {
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update])],
-    large: Large::None,
+    large: Large::NameAt(3),
     run: Run::Keys(zincrby),
     doc: Doc {
         summary: "Adds a number to a member's score, which is 0 if it is not there.",
@@ -194,7 +194,7 @@ impl Adding {
     fn check(&mut self, args: &Args<'_>, budget: &mut Budget) -> Result<bool, CommandError> {
         while self.next < args.len() {
             parse_f64(args.at(self.next)).ok_or(CommandError::NotAFloat)?;
-            self.longest = self.longest.max(args.at(self.next + 1).len());
+            self.longest = self.longest.max(args.name(self.next + 1).len());
             self.next += 2;
             if !budget.pay(0) {
                 return Ok(false);
@@ -217,7 +217,7 @@ impl Adding {
             None => Edit::new(Encoding::of(pairs, self.longest, &limits)),
         };
         if pairs > 1 && matches!(edit, Edit::InPlace) {
-            self.room = Room::ask(db, args.extent() as u64, pairs as usize)?;
+            self.room = Room::ask(db, args.extent() as u64 + args.bytes_apart(), pairs as usize)?;
         }
         self.edit = Some(edit);
         self.next = self.first;
@@ -234,7 +234,7 @@ impl Adding {
     ) -> Result<bool, CommandError> {
         let edit = self.edit.as_mut().expect("it has begun");
         while self.next < args.len() {
-            let member = args.at(self.next + 1);
+            let member = args.name(self.next + 1);
             let given = parse_f64(args.at(self.next)).expect("all were checked");
             self.next += 2;
             edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next - 1 + 2 * ahead)));
@@ -252,7 +252,7 @@ impl Adding {
             }
             self.room.spend(member.len());
             budget.pay_ties(edit.ties(db, found) - ties);
-            if !budget.pay_change(member.len()) {
+            if !budget.pay_change(member.beginning().len()) {
                 return Ok(self.next == args.len());
             }
         }
@@ -313,7 +313,7 @@ const ZREM: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Write, Flag::Fast],
     keys: &[KeySpec::one(1, &[KeyFlag::Rw, KeyFlag::Delete])],
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(zrem),
     doc: Doc {
         summary: "Removes members from a sorted set, and the key with the last.",
@@ -353,13 +353,13 @@ impl Removing {
     fn apply(&mut self, db: &mut Db<'_>, found: &Found<'_>, args: &Args<'_>, mut budget: Budget) -> bool {
         let edit = self.edit.as_mut().expect("it has not ended");
         while self.next < args.len() {
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             edit.read(db, found, |set| set.look_ahead(|ahead| args.get(self.next + ahead)));
             let ties = edit.ties(db, found);
             self.removed += i64::from(edit.remove(db, found, member));
             budget.pay_ties(edit.ties(db, found) - ties);
             self.next += 1;
-            if !budget.pay_change(member.len()) {
+            if !budget.pay_change(member.beginning().len()) {
                 return self.next == args.len();
             }
         }
@@ -425,7 +425,7 @@ const ZSCORE: CommandSpec = CommandSpec {
     arity: Arity::Exactly(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_ACCESS,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(zscore),
     doc: Doc {
         summary: "Returns a member's score.",
@@ -437,7 +437,7 @@ const ZSCORE: CommandSpec = CommandSpec {
 };
 
 fn zscore(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
-    let score = read(db, args, |set| set.score(args.at(2)))?;
+    let score = read(db, args, |set| set.score(args.name(2)))?;
     reply_score(score.flatten(), reply);
     Ok(Flow::Done)
 }
@@ -454,7 +454,7 @@ const ZMSCORE: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_ACCESS,
-    large: Large::None,
+    large: Large::NamesFrom(2),
     run: Run::Keys(zmscore),
     doc: Doc {
         summary: "Returns the scores of some members.",
@@ -491,13 +491,13 @@ impl Work for Scores {
         let view = view(db, &found)?;
         let set = view.as_ref().map(|view| reader(db, view));
         while self.next < args.len() {
-            let member = args.at(self.next);
+            let member = args.name(self.next);
             if let Some(set) = &set {
                 set.look_ahead(|ahead| args.get(self.next + ahead));
             }
             reply_score(set.and_then(|set| set.score(member)), reply);
             self.next += 1;
-            if !budget.pay(member.len()) {
+            if !budget.pay(member.beginning().len()) {
                 break;
             }
         }
@@ -510,7 +510,7 @@ const ZRANK: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_ACCESS,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(zrank),
     doc: Doc {
         summary: "Counts the members before one, from the lowest score.",
@@ -530,7 +530,7 @@ const ZREVRANK: CommandSpec = CommandSpec {
     arity: Arity::AtLeast(3),
     flags: &[Flag::Readonly, Flag::Fast],
     keys: KEY_ACCESS,
-    large: Large::None,
+    large: Large::NameAt(2),
     run: Run::Keys(zrevrank),
     doc: Doc {
         summary: "Counts the members before one, from the highest score.",
@@ -553,7 +553,7 @@ fn rank(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, name: &'static str,
         4 => return Err(CommandError::Syntax),
         _ => return Err(CommandError::Arity(name)),
     };
-    let ranked = read(db, args, |set| set.rank(args.at(2)).map(|(rank, score)| (turn(rank, set.len()), score)))?;
+    let ranked = read(db, args, |set| set.rank(args.name(2)).map(|(rank, score)| (turn(rank, set.len()), score)))?;
     match ranked.flatten() {
         Some((rank, score)) => {
             if with_score {

@@ -66,22 +66,23 @@ fn any_operations_leave_what_a_naive_hash_would_have() {
                         (Expiry::At(at), Some(at))
                     }
                 };
-                let is_new =
-                    hash.set(&mut store, &name, NewValue::Bytes(&value), expiry, now).expect("there is memory");
+                let is_new = hash
+                    .set(&mut store, name[..].into(), NewValue::Bytes(&value), expiry, now)
+                    .expect("there is memory");
                 assert_eq!(is_new, model.insert(name, (value, expires)).is_none(), "{what}");
             }
             5 | 6 => {
-                assert_eq!(hash.remove(&mut store, &name, now), model.remove(&name).is_some(), "{what}");
+                assert_eq!(hash.remove(&mut store, name[..].into(), now), model.remove(&name).is_some(), "{what}");
             }
             7 => {
                 let expires = (random.below(3) > 0).then(|| Millis(now.0 + random.below(2_000) as i64));
                 if let Some((_, old)) = model.get_mut(&name) {
                     *old = expires;
-                    hash.set_expiry(&mut store, &name, expires, now).expect("there is memory");
+                    hash.set_expiry(&mut store, name[..].into(), expires, now).expect("there is memory");
                 }
             }
             8 => {
-                let field = hash.get(&store, &name, now).map(|field| (field.value.to_vec(), field.expires));
+                let field = hash.get(&store, name[..].into(), now).map(|field| (field.value.to_vec(), field.expires));
                 assert_eq!(field, model.get(&name).cloned(), "{what}");
             }
             _ => {
@@ -121,7 +122,7 @@ fn all_fields_that_expire_at_once_go_in_bounded_steps() {
     for number in 0..FIELDS {
         let name = number.to_string();
         let expiry = if number % 2 == 0 { Expiry::At(at) } else { Expiry::Clear };
-        hash.set(&mut store, name.as_bytes(), NewValue::Bytes(b"v"), expiry, NOW).expect("there is memory");
+        hash.set(&mut store, name.as_bytes().into(), NewValue::Bytes(b"v"), expiry, NOW).expect("there is memory");
     }
     let look = hash.next_look(NOW).expect("fields expire");
     assert!(look <= Millis(at.0 + 16), "{look:?}");
@@ -144,12 +145,13 @@ fn all_fields_that_expire_at_once_go_in_bounded_steps() {
 fn a_put_without_memory_changes_nothing() {
     let mut store = Store::new(Options { memory_limit: 1 << 20, ..Options::default() });
     let mut hash = Hash::new(&mut store, Encoding::Table);
-    hash.set(&mut store, b"f", NewValue::Bytes(b"old"), Expiry::Clear, NOW).expect("there is memory");
+    hash.set(&mut store, b"f"[..].into(), NewValue::Bytes(b"old"), Expiry::Clear, NOW).expect("there is memory");
     let large = vec![0; 2 << 20];
     for name in [&b"f"[..], b"g"] {
-        hash.set(&mut store, name, NewValue::Bytes(&large), Expiry::Clear, NOW).expect_err("there is not so much");
+        hash.set(&mut store, name.into(), NewValue::Bytes(&large), Expiry::Clear, NOW)
+            .expect_err("there is not so much");
     }
     assert_eq!(hash.len(), 1);
-    assert_eq!(hash.get(&store, b"f", NOW).expect("it is there").value.to_vec(), b"old");
+    assert_eq!(hash.get(&store, b"f"[..].into(), NOW).expect("it is there").value.to_vec(), b"old");
     hash.audit(&store);
 }

@@ -2,6 +2,7 @@
 
 use crate::text::integer::parse_i64;
 use crate::types::Limits;
+use crate::types::name::GivenName;
 
 /// What OBJECT ENCODING says of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ impl Encoding {
     }
 
     /// Of a new set that is to hold `first`, when a request adds `count` members to it.
-    pub fn of_new(first: &[u8], count: usize, limits: &Limits) -> Encoding {
-        if count <= limits.set_max_intset_entries && parse_i64(first).is_some() {
+    pub fn of_new(first: GivenName<'_>, count: usize, limits: &Limits) -> Encoding {
+        if count <= limits.set_max_intset_entries && is_integer(first) {
             Encoding::Intset
         } else if count <= limits.set_max_listpack_entries {
             Encoding::Listpack
@@ -47,10 +48,16 @@ impl Encoding {
 
     /// With one more member, which a set of `len` did not have. `integer_len` is the length of the longest integer of an intset.
     #[must_use]
-    pub fn with(self, len: usize, member: &[u8], integer_len: impl FnOnce() -> usize, limits: &Limits) -> Encoding {
+    pub fn with(
+        self,
+        len: usize,
+        member: GivenName<'_>,
+        integer_len: impl FnOnce() -> usize,
+        limits: &Limits,
+    ) -> Encoding {
         let fits = || len < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value;
         match self {
-            Encoding::Intset if parse_i64(member).is_some() => {
+            Encoding::Intset if is_integer(member) => {
                 if len < limits.set_max_intset_entries {
                     Encoding::Intset
                 } else {
@@ -62,4 +69,8 @@ impl Encoding {
             _ => Encoding::Hashtable,
         }
     }
+}
+
+fn is_integer(member: GivenName<'_>) -> bool {
+    member.contiguous().is_some_and(|member| parse_i64(member).is_some())
 }

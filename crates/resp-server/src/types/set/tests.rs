@@ -77,7 +77,7 @@ fn both_forms_do_what_a_naive_set_does() {
         let kinds = [2, 4, 5, 6, 7, 8][seed as usize % 6];
         let mut store = store();
         let first = random.member(kinds);
-        let mut growing = Growing::new(Encoding::of_new(&first, 1, &limits));
+        let mut growing = Growing::new(Encoding::of_new(first[..].into(), 1, &limits));
         let mut large = Set::new(&mut store, growing.encoding());
         let mut naive = Naive::default();
         // Integers are sorted as long as they are alone.
@@ -87,8 +87,8 @@ fn both_forms_do_what_a_naive_set_does() {
             if random.below(3) > 0 {
                 let before = growing.encoding();
                 let added = naive.add(&member);
-                assert_eq!(growing.add(&mut store, &member, &limits).expect("memory is not limited"), added);
-                assert_eq!(large.add(&mut store, &member, &limits).expect("memory is not limited"), added);
+                assert_eq!(growing.add(&mut store, member[..].into(), &limits).expect("memory is not limited"), added);
+                assert_eq!(large.add(&mut store, member[..].into(), &limits).expect("memory is not limited"), added);
                 if before == Encoding::Intset && growing.encoding() != Encoding::Intset {
                     let end = naive.0.len() - 1;
                     naive.0[..end].sort_by_key(|member| parse_i64(member));
@@ -97,16 +97,16 @@ fn both_forms_do_what_a_naive_set_does() {
                 was_text |= before != Encoding::Intset;
             } else {
                 let removed = naive.remove(&member);
-                assert_eq!(large.remove(&mut store, &member), removed);
+                assert_eq!(large.remove(&mut store, member[..].into()), removed);
                 match &mut growing {
                     Growing::Packed(edit) => assert_eq!(edit.remove(&member), removed),
-                    Growing::Large(set) => assert_eq!(set.remove(&mut store, &member), removed),
+                    Growing::Large(set) => assert_eq!(set.remove(&mut store, member[..].into()), removed),
                 }
             }
             let probe = random.member(kinds);
             let is_there = naive.0.contains(&probe);
-            assert_eq!(growing.source().contains(&store, &probe), is_there, "seed {seed}, step {step}");
-            assert_eq!(large.contains(&store, &probe), is_there);
+            assert_eq!(growing.source().contains(&store, probe[..].into()), is_there, "seed {seed}, step {step}");
+            assert_eq!(large.contains(&store, probe[..].into()), is_there);
             let len = naive.0.len();
             assert_eq!((growing.len(), large.len() as usize), (len, len));
             let told = members(&store, &growing.source());
@@ -147,7 +147,7 @@ fn both_forms_do_what_a_naive_set_does() {
                     popped = member.as_slice(&mut Vec::new()).to_vec();
                 }
             ));
-            assert!(naive.remove(&popped) && copy.remove(&mut store, &popped));
+            assert!(naive.remove(&popped) && copy.remove(&mut store, popped[..].into()));
         }
         assert_eq!((naive.0.len(), copy.len()), (0, 0));
         growing.clear(&mut store);
@@ -190,18 +190,18 @@ fn what_is_told_of_the_encoding_is_what_redis_tells() {
     ] {
         let mut store = store();
         let members: Vec<&[u8]> = members.split(' ').map(str::as_bytes).collect();
-        let first = Encoding::of_new(members[0], count, &limits);
+        let first = Encoding::of_new(members[0].into(), count, &limits);
         let (mut growing, mut large) = (Growing::new(first), Set::new(&mut store, first));
         for member in &members {
-            growing.add(&mut store, member, &limits).expect("memory is not limited");
-            large.add(&mut store, member, &limits).expect("memory is not limited");
+            growing.add(&mut store, (*member).into(), &limits).expect("memory is not limited");
+            large.add(&mut store, (*member).into(), &limits).expect("memory is not limited");
         }
         assert_eq!(growing.encoding(), encoding, "{members:?}");
         // It does not go back.
         for member in &members[1..] {
             match &mut growing {
                 Growing::Packed(edit) => assert!(edit.remove(member)),
-                Growing::Large(set) => assert!(set.remove(&mut store, member)),
+                Growing::Large(set) => assert!(set.remove(&mut store, (*member).into())),
             }
         }
         assert_eq!(growing.encoding(), encoding);
@@ -221,7 +221,9 @@ fn a_set_becomes_large_one_member_past_what_may_be_packed() {
         let mut growing = Growing::new(Encoding::Intset);
         for number in 0..=count {
             assert!(matches!(growing, Growing::Packed(_)), "{number} of {count}");
-            growing.add(&mut store, (base + number).to_string().as_bytes(), &limits).expect("memory is not limited");
+            growing
+                .add(&mut store, (base + number).to_string().as_bytes().into(), &limits)
+                .expect("memory is not limited");
         }
         assert!(matches!(growing, Growing::Large(_)));
         assert_eq!((growing.encoding(), growing.len() as i64), (Encoding::Intset, count + 1));
@@ -233,7 +235,7 @@ fn a_set_becomes_large_one_member_past_what_may_be_packed() {
         for number in 0..=count {
             assert!(matches!(growing, Growing::Packed(_)), "{number} of {count}");
             let member = format!("{number:>pad$}");
-            growing.add(&mut store, member.as_bytes(), &limits).expect("memory is not limited");
+            growing.add(&mut store, member.as_bytes().into(), &limits).expect("memory is not limited");
         }
         assert!(matches!(growing, Growing::Large(_)), "{count} of {pad}");
         growing.clear(&mut store);
@@ -248,7 +250,7 @@ fn integers_become_an_intset_again_where_they_fit() {
         let mut growing = Growing::new(Encoding::Hashtable);
         for number in 0..count {
             growing
-                .add(&mut store, (number * 7_000_000_000_i64).to_string().as_bytes(), &limits)
+                .add(&mut store, (number * 7_000_000_000_i64).to_string().as_bytes().into(), &limits)
                 .expect("memory is not limited");
         }
         assert_eq!(growing.encoding(), Encoding::Hashtable);
@@ -274,7 +276,7 @@ fn without_memory_nothing_changes() {
     let mut added = 0;
     loop {
         let member = format!("{added:>1000}");
-        match growing.add(&mut store, member.as_bytes(), &limits) {
+        match growing.add(&mut store, member.as_bytes().into(), &limits) {
             Ok(is_new) => assert!(is_new),
             Err(error) => break assert_eq!(error, PutError::OutOfMemory),
         }
@@ -284,11 +286,11 @@ fn without_memory_nothing_changes() {
     // A packed set that cannot become large stays.
     let mut packed = Growing::new(Encoding::Hashtable);
     (0..4).for_each(|number| {
-        packed.add(&mut store, format!("{number:>1000}").as_bytes(), &limits).expect("no memory is needed");
+        packed.add(&mut store, format!("{number:>1000}").as_bytes().into(), &limits).expect("no memory is needed");
     });
     let mut failed = None;
     while failed.is_none() && packed.len() < 5 {
-        failed = packed.add(&mut store, &[b'y'; 60_000], &limits).err();
+        failed = packed.add(&mut store, [b'y'; 60_000][..].into(), &limits).err();
     }
     if failed.is_some() {
         assert_eq!((packed.len(), matches!(packed, Growing::Packed(_))), (4, true));

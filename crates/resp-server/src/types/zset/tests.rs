@@ -96,7 +96,7 @@ fn both_forms_do_what_a_sorted_list_does() {
                     Some(at) if model[at].0 == score => Change::None,
                     Some(_) => Change::Moved,
                 };
-                assert_eq!(draft.set(&mut store, &limits, &member, score), Ok(expected));
+                assert_eq!(draft.set(&mut store, &limits, member[..].into(), score), Ok(expected));
                 if let Some(at) = there {
                     model.remove(at);
                 }
@@ -104,18 +104,18 @@ fn both_forms_do_what_a_sorted_list_does() {
                 let at = model.partition_point(|other| *other < item);
                 model.insert(at, item);
                 let reader = draft.reader(&store);
-                assert_eq!(reader.rank(&member), Some((at as u64, score)));
+                assert_eq!(reader.rank(member[..].into()), Some((at as u64, score)));
             } else if random.below(20) == 0 && !model.is_empty() {
                 let from = random.below(model.len() as u64);
                 let to = (from + 1 + random.below(5)).min(model.len() as u64);
                 draft.remove_ranks(&mut store, from..to);
                 model.drain(from as usize..to as usize);
             } else {
-                assert_eq!(draft.remove(&mut store, &member), there.is_some());
+                assert_eq!(draft.remove(&mut store, member[..].into()), there.is_some());
                 if let Some(at) = there {
                     model.remove(at);
                 }
-                assert_eq!(draft.reader(&store).score(&member), None);
+                assert_eq!(draft.reader(&store).score(member[..].into()), None);
             }
             assert_eq!(draft.is_empty(), model.is_empty());
             if step % 211 == 0 {
@@ -145,7 +145,7 @@ fn members_are_cut_by_their_bytes() {
         let mut draft = Draft::new(Encoding::Listpack);
         for number in 0..count {
             let member = format!("{:05}", number * 2);
-            draft.set(&mut store, &Limits::default(), member.as_bytes(), 0.0).unwrap();
+            draft.set(&mut store, &Limits::default(), member.as_bytes().into(), 0.0).unwrap();
         }
         let reader = draft.reader(&store);
         let cut = |at: &str, after| reader.rank_of(Cut::Member { at: at.as_bytes(), after });
@@ -163,17 +163,17 @@ fn zero_is_one_score_whatever_its_sign() {
     let mut store = store();
     let mut draft = Draft::new(Encoding::Listpack);
     let limits = Limits::default();
-    assert_eq!(draft.set(&mut store, &limits, b"a", 0.0), Ok(Change::Added));
-    assert_eq!(draft.set(&mut store, &limits, b"a", -0.0), Ok(Change::None));
+    assert_eq!(draft.set(&mut store, &limits, b"a"[..].into(), 0.0), Ok(Change::Added));
+    assert_eq!(draft.set(&mut store, &limits, b"a"[..].into(), -0.0), Ok(Change::None));
     for number in 0..2000 {
         let score = if number % 2 == 0 { 0.0 } else { -0.0 };
-        draft.set(&mut store, &limits, format!("m{number:04}").as_bytes(), score).unwrap();
+        draft.set(&mut store, &limits, format!("m{number:04}").as_bytes().into(), score).unwrap();
     }
     let reader = draft.reader(&store);
-    assert_eq!(reader.rank(b"m0001").map(|(rank, _)| rank), Some(2));
-    assert!(reader.rank(b"m1999").unwrap().1.is_sign_negative());
+    assert_eq!(reader.rank(b"m0001"[..].into()).map(|(rank, _)| rank), Some(2));
+    assert!(reader.rank(b"m1999"[..].into()).unwrap().1.is_sign_negative());
     // The first were added to a list pack.
-    assert!(reader.rank(b"m0001").unwrap().1.is_sign_positive());
+    assert!(reader.rank(b"m0001"[..].into()).unwrap().1.is_sign_positive());
     free(draft, &mut store);
 }
 
@@ -183,13 +183,13 @@ fn the_encoding_is_told_by_the_settings_and_never_goes_back() {
     let limits = Limits { zset_max_listpack_entries: 3, zset_max_listpack_value: 5, ..Limits::default() };
     let mut draft = Draft::new(Encoding::of(1, 1, &limits));
     for (member, name) in [("a", "listpack"), ("b", "listpack"), ("ccccc", "listpack"), ("d", "skiplist")] {
-        draft.set(&mut store, &limits, member.as_bytes(), 1.0).unwrap();
+        draft.set(&mut store, &limits, member.as_bytes().into(), 1.0).unwrap();
         assert_eq!(draft.reader(&store).encoding().name(), name);
     }
     draft.remove_ranks(&mut store, 1..4);
     assert_eq!(draft.reader(&store).encoding(), Encoding::Skiplist);
     let mut draft = Draft::new(Encoding::of(1, 1, &limits));
-    draft.set(&mut store, &limits, b"longer", 1.0).unwrap();
+    draft.set(&mut store, &limits, b"longer"[..].into(), 1.0).unwrap();
     assert_eq!(draft.reader(&store).encoding(), Encoding::Skiplist);
 }
 
@@ -198,7 +198,7 @@ fn a_copy_is_made_in_steps() {
     let mut store = store();
     let mut draft = Draft::new(Encoding::Listpack);
     for number in 0..3000_u32 {
-        draft.set(&mut store, &Limits::default(), &number.to_be_bytes(), f64::from(number % 5)).unwrap();
+        draft.set(&mut store, &Limits::default(), number.to_be_bytes()[..].into(), f64::from(number % 5)).unwrap();
     }
     let Draft::Large(set) = &draft else { panic!("it is large") };
     let mut copy = SortedSet::new(&mut store, Encoding::Listpack);
@@ -220,7 +220,7 @@ fn without_memory_nothing_changes() {
     let limits = Limits::default();
     let mut added = 0_u32;
     let member = |number: u32| format!("{number:0200}").into_bytes();
-    while draft.set(&mut store, &limits, &member(added), f64::from(added)).is_ok() {
+    while draft.set(&mut store, &limits, member(added)[..].into(), f64::from(added)).is_ok() {
         added += 1;
     }
     assert!(added > 100, "{added}");

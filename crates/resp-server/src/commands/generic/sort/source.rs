@@ -126,5 +126,5 @@ fn collect_list(list: &ListView<'_>, walk: &Walk, vector: &mut Vector, is_enough
 /// A copy of a field's value, if a hash was found and has it.
 pub(super) fn hash_field(db: &Db<'_>, found: &Found<'_>, field: &[u8]) -> Option<Vec<u8>> {
     let view = db.collection(found, ValueType::Hash).ok()??;
-    hash::edit::reader(db, &view).get(field).map(|value| value.to_vec())
+    hash::edit::reader(db, &view).get(field.into()).map(|value| value.to_vec())
 }
