@@ -803,6 +803,9 @@ fn names_of_elements_are_found_whatever_their_length() {
         ask_args(&mut client, &[b"SMEMBERS", b"t"], &[&b"*1\r\n"[..], &bulk(&name)].concat());
         ask_args(&mut client, &[b"SUNIONSTORE", b"u", b"s", b"t"], b":2\r\n");
         ask_args(&mut client, &[b"SMISMEMBER", b"u", &name, &longer], b"*2\r\n:1\r\n:1\r\n");
+        ask_args(&mut client, &[b"SINTER", b"u", b"t"], &[&b"*1\r\n"[..], &bulk(&name)].concat());
+        ask_args(&mut client, &[b"SDIFF", b"u", b"t"], &[&b"*1\r\n"[..], &bulk(&longer)].concat());
+        ask_args(&mut client, &[b"SUNION", b"t", b"t"], &[&b"*1\r\n"[..], &bulk(&name)].concat());
 
         ask_args(&mut client, &[b"HSET", b"h", b"f", b"small", &name, b"v", &other, &longer], b":3\r\n");
         ask_args(&mut client, &[b"HSETNX", b"h", &name, b"w"], b":0\r\n");
@@ -838,6 +841,14 @@ fn names_of_elements_are_found_whatever_their_length() {
         ask_args(&mut client, &[b"ZRANGE", b"z", b"0", b"-1"], &[&b"*1\r\n"[..], &bulk(&name)].concat());
         ask_args(&mut client, &[b"ZSCORE", b"z", &name], b"$1\r\n2\r\n");
 
+        ask_args(&mut client, &[b"ZUNIONSTORE", b"y", b"2", b"z", b"u"], b":2\r\n");
+        ask_args(&mut client, &[b"ZRANGE", b"y", b"0", b"0"], &[&b"*1\r\n"[..], &bulk(&longer)].concat());
+        ask_args(&mut client, &[b"ZSCORE", b"y", &name], b"$1\r\n3\r\n");
+        ask_args(&mut client, &[b"ZINTER", b"2", b"y", b"t"], &[&b"*1\r\n"[..], &bulk(&name)].concat());
+        ask_args(&mut client, &[b"ZDIFF", b"2", b"u", b"z"], &[&b"*1\r\n"[..], &bulk(&longer)].concat());
+        ask_args(&mut client, &[b"ZRANGESTORE", b"x", b"y", b"0", b"-1"], b":2\r\n");
+        ask_args(&mut client, &[b"ZRANK", b"x", &name], b":1\r\n");
+
         client.write_all(b"MULTI\r\n").unwrap();
         client.write_all(&request(&[b"SADD", b"m", &name, &longer])).unwrap();
         client.write_all(&request(&[b"SREM", b"m", &longer])).unwrap();
@@ -853,7 +864,7 @@ fn names_of_elements_are_found_whatever_their_length() {
             &[b"SMOVE", b"s", b"t", &name, &name],
             b"-ERR wrong number of arguments for 'smove' command\r\n",
         );
-        ask(&mut client, "DEL s t u z m n", ":6\r\n");
+        ask(&mut client, "DEL s t u z m n x y", ":8\r\n");
     }
     await_info(&mut client, "chunkbuf_blob_references", "0");
 }

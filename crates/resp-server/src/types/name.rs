@@ -21,6 +21,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter;
+use std::ops::Range;
 
 use chunkbuf::{Blob, BlobId, Digest, KEY_LEN_MAX, MapId, PutError, Slices, Store};
 
@@ -96,6 +97,64 @@ impl LongName {
     /// Whether all of it is here, and not just what it is found by.
     pub fn is_whole(&self) -> bool {
         self.rest.is_some()
+    }
+}
+
+/// Names that were copied out of where they lie, to be worked on while the store changes. Of a long one the beginning is copied, and
+/// the rest shared.
+#[derive(Debug, Default)]
+pub struct CopiedNames {
+    bytes: Vec<u8>,
+}
+
+/// One of [`CopiedNames`].
+#[derive(Debug)]
+pub struct CopiedName(Copied);
+
+#[derive(Debug)]
+enum Copied {
+    /// Among the bytes.
+    Bytes(Range<usize>),
+    Long(Box<LongName>),
+}
+
+impl CopiedNames {
+    /// Forgets all names.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Copies a name. One that is or may be [salted](Name::salted) is to be copied with [`copy_whole`](CopiedNames::copy_whole).
+    #[inline]
+    pub fn copy(&mut self, name: StoredName<'_>) -> CopiedName {
+        match name.rest {
+            Some(rest) => CopiedName(Copied::Long(Box::new(LongName {
+                key: name.to_parts().0,
+                rest: Some(rest.clone()),
+                len: name.len(),
+            }))),
+            None => self.copy_whole(name),
+        }
+    }
+
+    /// Copies a name with all its bytes.
+    #[inline]
+    pub fn copy_whole(&mut self, name: StoredName<'_>) -> CopiedName {
+        let start = self.bytes.len();
+        match name.contiguous() {
+            Some(bytes) => self.bytes.extend_from_slice(bytes),
+            None => self.bytes.extend(name.pieces().flatten()),
+        }
+        CopiedName(Copied::Bytes(start..self.bytes.len()))
+    }
+
+    /// A name.
+    #[inline]
+    pub fn get<'a>(&'a self, name: &'a CopiedName) -> GivenName<'a> {
+        match &name.0 {
+            Copied::Bytes(range) => self.bytes[range.clone()].into(),
+            Copied::Long(long) => (&**long).into(),
+        }
     }
 }
 
@@ -492,7 +551,7 @@ mod tests {
     /// Puts an entry of this name with a value, and finds it.
     fn put<'s>(store: &'s mut Store, map: MapId, name: &Name<'_>) -> StoredName<'s> {
         let prefix = name.put_rest(store, map).expect("memory is not limited");
-        assert_eq!(prefix.rest_len(store, map), rest_len(&name));
+        assert_eq!(prefix.rest_len(store, map), rest_len(name));
         let key = store.key(name.key());
         store.put_at(map, &key, None, UserFlags::NONE, &[prefix.as_slice(), b"value"]).expect("memory is not limited");
         let (_, entry) = store.find_entry(map, &key).expect("just put");

@@ -485,7 +485,7 @@ impl Set {
     pub fn add(&mut self, store: &mut Store, member: GivenName<'_>, limits: &Limits) -> Result<bool, PutError> {
         let added = self.put(store, member)?;
         if added && self.encoding != Encoding::Hashtable {
-            self.encoding = self.encoding.with(self.len - 1, member, || 0, limits);
+            self.encoding = self.encoding.with(self.len - 1, member.into(), || 0, limits);
         }
         Ok(added)
     }
@@ -833,34 +833,6 @@ impl Growing {
             while set.free_some(store) {}
         }
         *self = Growing::new(Encoding::Intset);
-    }
-}
-
-/// Copies up to `members_max` members, or a few more, of a set that does not change into `target`, from a cursor on that begins with
-/// 0. Returns the next cursor, 0 at the end.
-///
-/// # Errors
-/// The target has some of the members more then, and the cursor is still good.
-pub fn copy_some(
-    source: View,
-    store: &mut Store,
-    target: &mut Set,
-    mut cursor: u64,
-    members_max: usize,
-) -> Result<u64, PutError> {
-    let (mut flat, mut scratch) = (Vec::new(), Vec::new());
-    let mut copied = 0;
-    loop {
-        flat.clear();
-        let next = source.scan(store, cursor, |member| packed::push(&mut flat, member.as_slice(&mut scratch)));
-        for member in Elements::new(&flat) {
-            target.put(store, member.into())?;
-            copied += 1;
-        }
-        cursor = next;
-        if cursor == 0 || copied >= members_max {
-            return Ok(cursor);
-        }
     }
 }
 

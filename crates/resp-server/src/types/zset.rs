@@ -180,6 +180,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether it may have members whose names are [salted](Name::salted).
+    pub fn is_salted(&self) -> bool {
+        matches!(self, Reader::Large(set, _) if set.salts > 0)
+    }
+
     /// How many members of equal score changes of the set have read so far: some 20 each where all scores are the same.
     pub fn ties(&self) -> u64 {
         match self {

@@ -27,6 +27,7 @@ use crate::keyspace::{Db, Event, Ttl, ValueType, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::integer::parse_i64;
 use crate::types::Collection;
+use crate::types::name::{CopiedName, CopiedNames};
 use crate::types::set::{Encoding, Growing, Source};
 
 /// Table of contents.
@@ -384,9 +385,8 @@ struct Combining {
 /// A few members, one after another.
 #[derive(Debug, Default)]
 struct Bite {
-    bytes: Vec<u8>,
-    /// Where each ends: the first begins at 0.
-    members: Vec<Range<usize>>,
+    names: CopiedNames,
+    members: Vec<CopiedName>,
     /// The set in which they are looked up next.
     next: usize,
 }
@@ -394,16 +394,12 @@ struct Bite {
 impl Bite {
     /// Takes the next members of a set; the cursor behind them.
     fn take(&mut self, db: &Db<'_>, set: &Source<'_>, cursor: u64) -> u64 {
-        let Bite { bytes, members, next } = self;
-        bytes.clear();
+        let Bite { names, members, next } = self;
+        names.clear();
         members.clear();
         *next = 0;
         let mut scratch = Vec::new();
-        set.scan(db.store(), cursor, |member| {
-            let start = bytes.len();
-            bytes.extend_from_slice(member.as_slice(&mut scratch));
-            members.push(start..bytes.len());
-        })
+        set.scan(db.store(), cursor, |member| members.push(names.copy(member.name(&mut scratch))))
     }
 }
 
@@ -500,13 +496,13 @@ impl Combining {
     /// Drops members of the bite for what other sets have, as far as the budget goes.
     fn look_up(&mut self, db: &Db<'_>, budget: &mut Budget) {
         let end = self.others_end();
-        let Bite { bytes, members, next } = &mut self.bite;
+        let Bite { names, members, next } = &mut self.bite;
         while *next < end && !members.is_empty() && !budget.is_spent() {
             let other = &self.sets[*next];
-            other.fetch(db.store(), members.iter().map(|member| &bytes[member.clone()]));
+            other.fetch(db.store(), members.iter().map(|member| names.get(member).beginning()));
             members.retain(|member| {
                 budget.spend(0);
-                other.contains(db.store(), bytes[member.clone()].into()) == (self.operator == Operator::Inter)
+                other.contains(db.store(), names.get(member)) == (self.operator == Operator::Inter)
             });
             *next += 1;
         }
@@ -515,23 +511,23 @@ impl Combining {
     /// Adds what is left of the bite to the result, as far as the budget goes, but a member at least.
     fn keep(&mut self, db: &mut Db<'_>, budget: &mut Budget) -> Result<(), CommandError> {
         let limits = *db.limits();
-        let Bite { bytes, members, .. } = &mut self.bite;
+        let Bite { names, members, .. } = &mut self.bite;
         let mut kept = 0;
-        while let Some(member) = members.get(kept).map(|member| &bytes[member.clone()]) {
+        while let Some(member) = members.get(kept).map(|member| names.get(member)) {
             if let Sink::Built(set) = &self.sink
                 && kept.is_multiple_of(KEPT_AHEAD)
             {
                 let next = members.iter().skip(kept).take(KEPT_AHEAD);
-                set.source().fetch(db.store(), next.map(|member| &bytes[member.clone()]));
+                set.source().fetch(db.store(), next.map(|member| names.get(member).beginning()));
             }
-            budget.spend(member.len());
+            budget.spend(member.beginning().len());
             match &mut self.sink {
-                Sink::Told => self.told.bulk(member),
+                Sink::Told => self.told.bulk_name(member.into()),
                 Sink::Counted(_) => {}
                 Sink::Built(set) => {
                     budget.spend_change(0);
-                    self.only_integers = self.only_integers && parse_i64(member).is_some();
-                    set.add(db.store_mut(), member.into(), &limits).map_err(put_error)?;
+                    self.only_integers = self.only_integers && member.contiguous().and_then(parse_i64).is_some();
+                    set.add(db.store_mut(), member, &limits).map_err(put_error)?;
                 }
             }
             self.len += 1;
@@ -651,8 +647,8 @@ fn encoding_when_copied(set: &Source<'_>, db: &Db<'_>) -> Encoding {
     let (mut cursor, mut scratch) = (0, Vec::new());
     loop {
         cursor = set.scan(db.store(), cursor, |member| {
-            let member = member.as_slice(&mut scratch);
-            encoding = encoding.with(len, member.into(), || longest, limits);
+            let member = member.name(&mut scratch);
+            encoding = encoding.with(len, member, || longest, limits);
             longest = longest.max(member.len());
             len += 1;
         });

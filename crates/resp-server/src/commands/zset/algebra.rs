@@ -18,8 +18,8 @@ use crate::keyspace::{Db, Event, Found, ValueType, put_error};
 use crate::proto::{Args, CommandError, Reply};
 use crate::text::double::parse_f64;
 use crate::types::ahead::{FAR, NEAR};
-use crate::types::name::StoredName;
-use crate::types::zset::{Direction, Draft, Encoding};
+use crate::types::name::{GivenName, StoredName};
+use crate::types::zset::{Direction, Draft, Encoding, Reader};
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] =
@@ -255,24 +255,23 @@ fn look_at(db: &mut Db<'_>, key: &[u8]) -> Result<Option<(Kind, u64)>, CommandEr
 }
 
 /// A member's score in an input, without its weight.
-fn score(db: &Db<'_>, key: &[u8], kind: Kind, member: &[u8]) -> Option<f64> {
+fn score(db: &Db<'_>, key: &[u8], kind: Kind, member: GivenName<'_>) -> Option<f64> {
     match kind {
-        Kind::SortedSet => long::read_kept(db, key, |set| set.score(member.into()))?,
+        Kind::SortedSet => long::read_kept(db, key, |set| set.score(member))?,
         Kind::Set => set_input::contains(db, &db.find_held(key), member).then_some(1.0),
     }
 }
 
 /// Copies more members of an input out, for about `budget`. `cursor` begins with 0; the next one, or `None` at the end.
 fn copy(db: &Db<'_>, key: &[u8], kind: Kind, mut cursor: u64, mut budget: Budget, batch: &mut Batch) -> Option<u64> {
-    let mut push = |member: &[u8], score: f64| {
-        batch.push(member, score);
+    let mut push = |set: Option<&Reader<'_>>, member: StoredName<'_>, score: f64| {
+        batch.push(set, member, score);
         // What is copied out is looked for and put somewhere.
-        budget.pay_change(member.len())
+        budget.pay_change(member.head_len())
     };
     match kind {
         Kind::SortedSet => long::read_kept(db, key, |set| {
-            let mut scratch = Vec::new();
-            let visit = |member: StoredName<'_>, score| push(member.as_slice(&mut scratch), score);
+            let visit = |member: StoredName<'_>, score| push(Some(&set), member, score);
             let next = cursor + set.visit(cursor..set.len(), Direction::Forward, visit);
             (next < set.len()).then_some(next)
         })?,
@@ -280,7 +279,7 @@ fn copy(db: &Db<'_>, key: &[u8], kind: Kind, mut cursor: u64, mut budget: Budget
             let found = db.find_held(key);
             loop {
                 let mut left = true;
-                cursor = set_input::scan(db, &found, cursor, |member| left = push(member, 1.0));
+                cursor = set_input::scan(db, &found, cursor, |member| left = push(None, member, 1.0));
                 if cursor == 0 || !left {
                     return (cursor != 0).then_some(cursor);
                 }
@@ -560,7 +559,7 @@ impl Combining {
             }
             let (key, weight) = (args.at(place.1), self.weight(args, place.1));
             self.batch.retain(|member, so_far| {
-                left = budget.pay(member.len());
+                left = budget.pay(member.beginning().len());
                 let other = score(db, key, kind, member);
                 match self.operation {
                     Operation::Diff => other.is_none().then_some(so_far),
@@ -584,13 +583,13 @@ impl Combining {
         let (mut far, mut near) = (batch.iter().skip(FAR), batch.iter().skip(NEAR));
         for (member, score) in batch.iter() {
             let (far, near) = (far.next(), near.next());
-            draft.look_ahead(db.store(), |ahead| Some(if ahead == FAR { far } else { near }?.0));
+            draft.look_ahead(db.store(), |ahead| Some(if ahead == FAR { far } else { near }?.0.beginning()));
             let old = match self.operation {
-                Operation::Union => draft.reader(db.store()).score(member.into()),
+                Operation::Union => draft.reader(db.store()).score(member),
                 Operation::Inter | Operation::Diff => None,
             };
             let score = old.map_or(score, |old| self.aggregate.of(old, score));
-            draft.set(db.store_mut(), &limits, member.into(), score).map_err(put_error)?;
+            draft.set(db.store_mut(), &limits, member, score).map_err(put_error)?;
             self.longest = self.longest.max(member.len());
         }
         Ok(false)
@@ -632,6 +631,7 @@ impl Sliced for Combining {
 /// Sets as inputs.
 mod set_input {
     use super::{CommandError, Db, Found};
+    use super::{GivenName, StoredName};
     use crate::commands::set;
 
     /// How many members the set has that was found.
@@ -640,17 +640,17 @@ mod set_input {
     }
 
     /// Whether it has this member.
-    pub(super) fn contains(db: &Db<'_>, found: &Found<'_>, member: &[u8]) -> bool {
+    pub(super) fn contains(db: &Db<'_>, found: &Found<'_>, member: GivenName<'_>) -> bool {
         let set = set::source(db, found).ok().flatten();
-        set.is_some_and(|set| set.contains(db.store(), member.into()))
+        set.is_some_and(|set| set.contains(db.store(), member))
     }
 
     /// Visits some of its members and returns the next cursor, 0 at the end; start with 0.
-    pub(super) fn scan(db: &Db<'_>, found: &Found<'_>, cursor: u64, mut visit: impl FnMut(&[u8])) -> u64 {
+    pub(super) fn scan(db: &Db<'_>, found: &Found<'_>, cursor: u64, mut visit: impl FnMut(StoredName<'_>)) -> u64 {
         let Some(set) = set::source(db, found).ok().flatten() else {
             return 0;
         };
         let mut scratch = Vec::new();
-        set.scan(db.store(), cursor, |member| visit(member.as_slice(&mut scratch)))
+        set.scan(db.store(), cursor, |member| visit(member.name(&mut scratch)))
     }
 }

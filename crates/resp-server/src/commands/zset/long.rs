@@ -19,7 +19,7 @@ use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, Found, Ttl, ValueType, View, put_error};
 use crate::proto::{Args, CommandError, Protocol, Reply};
 use crate::text::double::DoubleText;
-use crate::types::name::{GivenName, StoredName};
+use crate::types::name::{CopiedName, CopiedNames, GivenName, StoredName};
 use crate::types::zset::{Change, Direction, Draft, Encoding, Packed, Reader, SortedSet};
 use crate::types::{Collection, Large as _};
 
@@ -427,16 +427,19 @@ pub(super) fn tell(
 /// Members copied out of where they lie, to be worked on while the store changes.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    bytes: Vec<u8>,
-    /// Where each member is, and its score.
-    members: Vec<(Range<usize>, f64)>,
+    names: CopiedNames,
+    /// Each member and its score.
+    members: Vec<(CopiedName, f64)>,
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, member: &[u8], score: f64) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(member);
-        self.members.push((start..self.bytes.len(), score));
+    /// Adds a copy of a member of `set`, or of none.
+    pub(super) fn push(&mut self, set: Option<&Reader<'_>>, member: StoredName<'_>, score: f64) {
+        let copied = match set {
+            Some(set) if set.is_salted() => self.names.copy_whole(member),
+            _ => self.names.copy(member),
+        };
+        self.members.push((copied, score));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -447,15 +450,15 @@ impl Batch {
         self.members.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> {
-        self.members.iter().map(|(member, score)| (&self.bytes[member.clone()], *score))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (GivenName<'_>, f64)> {
+        self.members.iter().map(|(member, score)| (self.names.get(member), *score))
     }
 
     /// Gives each member the score that `visit` says, or drops it.
-    pub(super) fn retain(&mut self, mut visit: impl FnMut(&[u8], f64) -> Option<f64>) {
-        let Batch { bytes, members } = self;
+    pub(super) fn retain(&mut self, mut visit: impl FnMut(GivenName<'_>, f64) -> Option<f64>) {
+        let Batch { names, members } = self;
         members.retain_mut(|(member, score)| {
-            let new = visit(&bytes[member.clone()], *score);
+            let new = visit(names.get(member), *score);
             *score = new.unwrap_or(*score);
             new.is_some()
         });
@@ -466,7 +469,7 @@ impl Batch {
 pub(super) fn add_all(db: &mut Db<'_>, draft: &mut Draft, batch: &Batch) -> Result<(), CommandError> {
     let limits = *db.limits();
     for (member, score) in batch.iter() {
-        draft.set(db.store_mut(), &limits, member.into(), score).map_err(put_error)?;
+        draft.set(db.store_mut(), &limits, member, score).map_err(put_error)?;
     }
     Ok(())
 }

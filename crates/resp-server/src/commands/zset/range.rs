@@ -393,12 +393,12 @@ impl Work for Storing {
         _: &mut Reply,
         mut budget: Budget,
     ) -> Result<bool, CommandError> {
-        let (mut batch, mut scratch) = (Batch::default(), Vec::new());
+        let mut batch = Batch::default();
         budget = budget.for_draft(self.draft.as_ref());
         long::read_kept(db, args.at(2), |set| {
             self.ranks.start += set.visit(self.ranks.clone(), Direction::Forward, |member, score| {
-                batch.push(member.as_slice(&mut scratch), score);
-                budget.pay_change(member.len())
+                batch.push(Some(&set), member, score);
+                budget.pay_change(member.head_len())
             });
         });
         let draft = self.draft.as_mut().expect("it has not ended");

@@ -1,8 +1,8 @@
 //! What `OBJECT ENCODING` says of a set, by Redis's rules and settings.
 
-use crate::text::integer::parse_i64;
+use crate::text::integer::{MAX_LEN, parse_i64};
 use crate::types::Limits;
-use crate::types::name::GivenName;
+use crate::types::name::{GivenName, StoredName};
 
 /// What OBJECT ENCODING says of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Encoding {
 
     /// Of a new set that is to hold `first`, when a request adds `count` members to it.
     pub fn of_new(first: GivenName<'_>, count: usize, limits: &Limits) -> Encoding {
-        if count <= limits.set_max_intset_entries && is_integer(first) {
+        if count <= limits.set_max_intset_entries && is_integer(first.into()) {
             Encoding::Intset
         } else if count <= limits.set_max_listpack_entries {
             Encoding::Listpack
@@ -51,7 +51,7 @@ impl Encoding {
     pub fn with(
         self,
         len: usize,
-        member: GivenName<'_>,
+        member: StoredName<'_>,
         integer_len: impl FnOnce() -> usize,
         limits: &Limits,
     ) -> Encoding {
@@ -71,6 +71,6 @@ impl Encoding {
     }
 }
 
-fn is_integer(member: GivenName<'_>) -> bool {
-    member.contiguous().is_some_and(|member| parse_i64(member).is_some())
+fn is_integer(member: StoredName<'_>) -> bool {
+    member.len() <= MAX_LEN && parse_i64(member.as_slice(&mut Vec::new())).is_some()
 }

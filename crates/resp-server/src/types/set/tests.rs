@@ -129,14 +129,9 @@ fn both_forms_do_what_a_naive_set_does() {
             assert_eq!(of_large.len(), len, "each once");
             assert_eq!(of_large.into_iter().collect::<BTreeSet<_>>(), sorted);
         }
-        let mut copy = Set::new(&mut store, large.encoding());
-        let mut cursor = 0;
-        loop {
-            cursor = copy_some(large.view(), &mut store, &mut copy, cursor, 3).expect("memory is not limited");
-            if cursor == 0 {
-                break;
-            }
-        }
+        let (mut copy, mut cursor) = (large.new_copy(&mut store), 0);
+        while large.copy_some(&mut store, &mut copy, &mut cursor, Millis(0)).expect("memory is not limited") {}
+        let Collection::Set(mut copy) = copy else { unreachable!("a copy of a set is one") };
         assert_eq!(members(&store, &Source::Large(copy.view())).len(), naive.0.len());
         while large.len() > 0 {
             let mut popped = Vec::new();
