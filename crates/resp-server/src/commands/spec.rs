@@ -2,6 +2,8 @@
 //!
 //! A family's file declares a `const` row directly above its function and lists it in `COMMANDS` at its top.
 
+use std::ops::Range;
+
 use crate::engine::transaction::Queue;
 use crate::engine::{ClientId, Engine, Sliced, Wait};
 use crate::keyspace::Db;
@@ -64,6 +66,32 @@ impl Large {
                 let word = (2..index.min(6)).find(|&at| before(at).eq_ignore_ascii_case(b"fields"));
                 word.is_some_and(|word| index >= word + 3 && (index - word - 3).is_multiple_of(2))
             }
+        }
+    }
+}
+
+/// Bytes of an argument that is neither a value, nor a key, nor the name of an element: words, numbers, patterns, channels. Whoever
+/// matches, copies or compares such a one goes through all of it at once. As long as a key.
+pub const ARGUMENT_BYTES_MAX: usize = 65_535;
+
+impl CommandSpec {
+    /// Whether argument `index` may be longer than [`ARGUMENT_BYTES_MAX`].
+    pub fn takes_long_at(&self, index: usize, args: &Args<'_>) -> bool {
+        self.large.is_at(index, |at| args.at(at)) || self.takes_name_at(index) || self.takes_key_at(index, args)
+    }
+
+    /// Whether argument `index` is a key. How long that may be is its handler's to say: one that is too long is merely not there.
+    pub fn takes_key_at(&self, index: usize, args: &Args<'_>) -> bool {
+        let names_keys = |keys: &&KeySpec| !keys.flags.contains(&KeyFlag::NotKey);
+        self.keys.iter().filter(names_keys).any(|keys| keys.includes(args, index))
+    }
+
+    /// Whether argument `index` may be the name of an element, or an element that is looked for.
+    fn takes_name_at(&self, index: usize) -> bool {
+        match self.doc.group {
+            Group::Hash | Group::Set | Group::SortedSet => index >= 2 && !self.name.ends_with("scan"),
+            Group::List => matches!((self.name, index), ("lpos", 2) | ("lrem" | "linsert", 3)),
+            _ => false,
         }
     }
 }
@@ -314,23 +342,36 @@ impl KeySpec {
     /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
     /// no such number, or more than there are.
     pub fn positions(&self, request: &Args<'_>) -> Option<impl ExactSizeIterator<Item = usize> + use<>> {
-        let (count, step) = (request.len(), self.step.max(1) as usize);
+        Some(self.range(request)?.step_by(self.step()))
+    }
+
+    /// Whether argument `index` of a request is a key. O(1), but where it has to be searched for.
+    pub fn includes(&self, request: &Args<'_>, index: usize) -> bool {
+        let range = self.range(request).filter(|range| range.contains(&index));
+        range.is_some_and(|range| (index - range.start).is_multiple_of(self.step()))
+    }
+
+    fn step(&self) -> usize {
+        self.step.max(1) as usize
+    }
+
+    /// Arguments from the first key to the last, or to the request's end.
+    fn range(&self, request: &Args<'_>) -> Option<Range<usize>> {
+        let count = request.len();
         if let Some(search) = self.search {
-            let found = search(request);
-            let (first, end) = found.map_or((0, 0), |at| (at, at + 1));
-            return Some((first..end).step_by(step));
+            return Some(search(request).map_or(0..0, |at| at..at + 1));
         }
         let first = self.first as usize;
         let last = if self.counted {
             let keys = usize::try_from(parse_i64(request.get(first - 1)?)?).ok().filter(|&keys| keys > 0)?;
-            let last = first.saturating_add((keys - 1).saturating_mul(step));
+            let last = first.saturating_add((keys - 1).saturating_mul(self.step()));
             (last < count).then_some(last)?
         } else if self.last >= 0 {
             first + self.last as usize
         } else {
             count.saturating_sub(self.last.unsigned_abs() as usize)
         };
-        Some((first..last.saturating_add(1).min(count)).step_by(step))
+        Some(first..last.saturating_add(1).min(count))
     }
 }
 

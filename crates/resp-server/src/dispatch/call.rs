@@ -293,7 +293,7 @@ impl Turn {
     fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         if let Resolved::Found(command) = resolved
-            && gates::passes_form(command.spec.arity, args.len())
+            && gates::passes_form(command.spec.arity, args)
             && command.gates.is_disjoint(self.closed)
             && args.is_whole()
         {
