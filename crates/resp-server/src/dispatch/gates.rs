@@ -280,9 +280,9 @@ fn unknown_subcommand(container: &Command, name: &[u8]) -> CommandError {
     CommandError::Bytes(text)
 }
 
+/// Looks at no more than it shows, however long the argument is.
 fn shown(bytes: &[u8], max: usize) -> &[u8] {
-    let bytes = until_nul(bytes);
-    &bytes[..bytes.len().min(max)]
+    until_nul(&bytes[..bytes.len().min(max)])
 }
 
 #[cfg(test)]
