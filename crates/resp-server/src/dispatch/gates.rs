@@ -11,6 +11,7 @@ use super::lookup::{Command, Resolved};
 use super::news;
 use crate::commands::{ARGUMENT_BYTES_MAX, Arity, CommandSpec, Flag, Group};
 use crate::engine::{Client, Engine};
+use crate::keyspace::check_key;
 use crate::proto::{Args, CommandError, until_nul};
 
 /// A set of gates.
@@ -236,7 +237,12 @@ fn too_long(spec: &CommandSpec, args: &Args<'_>, range: Range<usize>) -> Option<
         return None;
     }
     if range.len() == 1 {
-        return (!spec.takes_long_at(range.start, args)).then_some(CommandError::text_static(ARGUMENT_TOO_LONG));
+        let at = range.start;
+        if spec.is(Flag::Blocking) && spec.takes_key_at(at, args) {
+            // It would be waited for in vain.
+            return check_key(args.at(at)).err();
+        }
+        return (!spec.takes_long_at(at, args)).then_some(CommandError::text_static(ARGUMENT_TOO_LONG));
     }
     let middle = range.start + range.len() / 2;
     too_long(spec, args, range.start..middle).or_else(|| too_long(spec, args, middle..range.end))

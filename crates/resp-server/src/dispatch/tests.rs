@@ -203,6 +203,11 @@ fn values_keys_and_names_may_be_long() {
         ("sort k store *", ":0\r\n"),
         ("set * v", "-ERR key is too long (65535 bytes at most)\r\n"),
         ("mset k * l *", OK),
+        // Nobody can wait for it, and what another key has is left there.
+        ("blpop * q 1", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("blmpop 0 2 q * left", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("blmove q * left left 0", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("bzpopmin * z 1", "-ERR key is too long (65535 bytes at most)\r\n"),
         ("set k *", OK),
         ("rpush q a *", ":2\r\n"),
         ("lset q 0 *", OK),
@@ -219,6 +224,15 @@ fn values_keys_and_names_may_be_long() {
     // Many that are long together only.
     let many = with_long("subscribe * a* b*", 60_000);
     assert_eq!(server.ask(&many).matches("subscribe").count(), 3);
+}
+
+#[test]
+fn a_key_that_is_too_long_is_not_tracked_for_it_never_changes() {
+    let mut server = Server::new(&[]);
+    server.ask("hello 3");
+    server.check(&[("client tracking on", OK), ("get k", "_\r\n")]);
+    server.ask(&with_long("get *", crate::commands::ARGUMENT_BYTES_MAX + 1));
+    assert!(server.ask("info stats").contains("tracking_total_keys:1\r\n"));
 }
 
 #[test]
