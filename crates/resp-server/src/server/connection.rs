@@ -58,7 +58,7 @@ const SHORT: usize = 16 * 1024;
 const LONG_READ: usize = 64 * 1024;
 /// Bytes that a turn reads of a large value: about 40 us over loopback on fresh pages, and as many bytes a second as with twice that.
 const UPLOAD_READ: usize = 64 * 1024;
-/// Bytes by which a long request's buffer may grow beyond what has arrived.
+/// Bytes by which a long request's buffer may grow beyond what has arrived, and room in the address space behind a long argument.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
 /// goes, so it is large.
@@ -447,7 +447,8 @@ impl Connection {
         if self.query.capacity() - have < read_max {
             match missing {
                 Some(missing) => {
-                    if self.query.try_reserve_exact(missing).is_err() {
+                    // And for what follows it: to grow then would move the pages of all that has arrived, 5 us a MiB.
+                    if self.query.try_reserve_exact(missing.saturating_add(LONG_ROOM)).is_err() {
                         self.query.reserve_exact(missing.min(have.max(LONG_ROOM)));
                     }
                 }
