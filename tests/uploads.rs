@@ -225,7 +225,7 @@ fn what_is_refused_does_not_confuse_what_follows() {
         (&[b"MSETNX", b"new", &bytes, b"k", b"x"], "(integer) 0"),
         (&[b"MSETEX", b"0", b"k", &bytes], "(error) ERR invalid numkeys value"),
         (&[b"GET", b"k", &bytes], "(error) ERR wrong number of arguments for 'get' command"),
-        (&[b"EXPIRE", b"k", &bytes], "(error) ERR value is not an integer or out of range"),
+        (&[b"EXPIRE", b"k", &bytes], "(error) ERR argument is too long (131072 bytes at most)"),
         (&[b"GET", b"k"], "\"old\""),
         (&[b"DBSIZE"], "(integer) 1"),
     ];

@@ -70,7 +70,8 @@ pub mod zset;
 pub(crate) mod testing;
 
 pub use spec::{
-    AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, LargeKind, Outcome, Run,
+    ARGUMENT_BYTES_MAX, AclCategory, Arity, CommandSpec, Context, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large,
+    LargeKind, Outcome, Run,
 };
 
 use crate::proto::Reply;

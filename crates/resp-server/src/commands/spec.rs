@@ -2,6 +2,8 @@
 //!
 //! A family's file declares a `const` row directly above its function and lists it in `COMMANDS` at its top.
 
+use std::ops::Range;
+
 use crate::engine::transaction::Queue;
 use crate::engine::{ClientId, Engine, Sliced, Wait};
 use crate::keyspace::Db;
@@ -104,6 +106,30 @@ impl Large {
                 (!(index - first_score).is_multiple_of(2)).then_some(Name)
             }
         }
+    }
+}
+
+/// Bytes of an argument that is neither a value, nor a key, nor the name of an element: words, numbers, patterns, channels. Whoever
+/// matches, copies or compares such a one goes through all of it at once, some 0.3 ms for as many.
+pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024;
+
+impl CommandSpec {
+    /// Whether argument `index` may be longer than [`ARGUMENT_BYTES_MAX`].
+    pub fn takes_long_at(&self, index: usize, args: &Args<'_>) -> bool {
+        self.large.at(index, |at| args.beginning(at, usize::MAX)).is_some()
+            || self.takes_key_at(index, args)
+            || self.takes_sought_at(index)
+    }
+
+    /// Whether argument `index` is an element of a list that is looked for: they are compared in slices.
+    fn takes_sought_at(&self, index: usize) -> bool {
+        matches!((self.name, index), ("lpos", 2) | ("lrem" | "linsert", 3))
+    }
+
+    /// Whether argument `index` is a key. How long that may be is its handler's to say: one that is too long is merely not there.
+    pub fn takes_key_at(&self, index: usize, args: &Args<'_>) -> bool {
+        let names_keys = |keys: &&KeySpec| !keys.flags.contains(&KeyFlag::NotKey);
+        self.keys.iter().filter(names_keys).any(|keys| keys.includes(args, index))
     }
 }
 
@@ -353,23 +379,36 @@ impl KeySpec {
     /// The arguments of a request that are keys; those past its end are left out. `None` if the argument that counts them is
     /// no such number, or more than there are.
     pub fn positions(&self, request: &Args<'_>) -> Option<impl ExactSizeIterator<Item = usize> + use<>> {
-        let (count, step) = (request.len(), self.step.max(1) as usize);
+        Some(self.range(request)?.step_by(self.step()))
+    }
+
+    /// Whether argument `index` of a request is a key. O(1), but where it has to be searched for.
+    pub fn includes(&self, request: &Args<'_>, index: usize) -> bool {
+        let range = self.range(request).filter(|range| range.contains(&index));
+        range.is_some_and(|range| (index - range.start).is_multiple_of(self.step()))
+    }
+
+    fn step(&self) -> usize {
+        self.step.max(1) as usize
+    }
+
+    /// Arguments from the first key to the last, or to the request's end.
+    fn range(&self, request: &Args<'_>) -> Option<Range<usize>> {
+        let count = request.len();
         if let Some(search) = self.search {
-            let found = search(request);
-            let (first, end) = found.map_or((0, 0), |at| (at, at + 1));
-            return Some((first..end).step_by(step));
+            return Some(search(request).map_or(0..0, |at| at..at + 1));
         }
         let first = self.first as usize;
         let last = if self.counted {
             let keys = usize::try_from(parse_i64(request.get(first - 1)?)?).ok().filter(|&keys| keys > 0)?;
-            let last = first.saturating_add((keys - 1).saturating_mul(step));
+            let last = first.saturating_add((keys - 1).saturating_mul(self.step()));
             (last < count).then_some(last)?
         } else if self.last >= 0 {
             first + self.last as usize
         } else {
             count.saturating_sub(self.last.unsigned_abs() as usize)
         };
-        Some((first..last.saturating_add(1).min(count)).step_by(step))
+        Some(first..last.saturating_add(1).min(count))
     }
 }
 

@@ -293,7 +293,7 @@ impl Turn {
     fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         if let Resolved::Found(command) = resolved
-            && gates::passes_form(command.spec.arity, args.len())
+            && gates::passes_form(command.spec.arity, args)
             && command.gates.is_disjoint(self.closed)
             && args.is_whole()
         {
@@ -631,7 +631,7 @@ impl Turn {
         let slow = u64::try_from(engine.settings.slowlog_log_slower_than).is_ok_and(|slow_us| us >= slow_us);
         let Some(args) = last.filter(|_| slow && run.total == 1 && !spec.is(Flag::SkipSlowlog)) else { return };
         let client = engine.clients.at(self.slot);
-        let (addr, name) = (client.peer.addr.clone(), client.name.clone());
+        let (addr, name) = (client.peer.addr.clone(), slowlog::shortened_name(&client.name));
         let entry =
             Entry { id: 0, unix_seconds: engine.unix_seconds(), us, args: slowlog::shortened(args), addr, name };
         let len_max = usize::try_from(engine.settings.slowlog_max_len).unwrap_or(usize::MAX);

@@ -5,10 +5,13 @@
 //! as long as they have none in common the request passes all gates with one test. Otherwise the rows are asked one by one,
 //! first to last, and the first that refuses gives the reply.
 
+use std::ops::Range;
+
 use super::lookup::{Command, Resolved};
 use super::news;
-use crate::commands::{Arity, CommandSpec, Flag, Group};
+use crate::commands::{ARGUMENT_BYTES_MAX, Arity, CommandSpec, Flag, Group};
 use crate::engine::{Client, Engine};
+use crate::keyspace::check_key;
 use crate::proto::{Args, CommandError, until_nul};
 
 /// A set of gates.
@@ -46,7 +49,7 @@ pub(super) struct Request<'a> {
 
 /// Every reason, in Redis's order: what does not exist is said to anyone, then the number of arguments, then who may.
 ///
-/// The first three are about the request's form: they have no bits, for [`passes_form`] tells at once whether they matter.
+/// The first four are about the request's form: they have no bits, for [`passes_form`] tells at once whether they matter.
 pub(super) const GATES: &[Gate] = &[
     Gate {
         name: "the command exists",
@@ -75,6 +78,12 @@ pub(super) const GATES: &[Gate] = &[
             let admitted = command.spec.arity.admits(request.args.len());
             (!admitted).then_some(CommandError::Arity(command.name))
         },
+    },
+    Gate {
+        name: "no argument is longer than its place allows",
+        concerns: |_| false,
+        closed: |_, _| false,
+        refuse: |request| too_long(request.command()?.spec, request.args, 0..request.args.len()),
     },
     Gate {
         name: "the command is enabled for the client",
@@ -212,11 +221,34 @@ fn set_of(includes: impl Fn(&Gate) -> bool) -> Gates {
     Gates(bits)
 }
 
-/// The gates about form, which have no bits: whether a command takes this many arguments.
+/// Whether the gates about form, which have no bits, cannot refuse: a command takes this many arguments, and as they are not long
+/// together, none is.
 #[inline]
-pub(super) fn passes_form(arity: Arity, count: usize) -> bool {
-    arity.admits(count)
+pub(super) fn passes_form(arity: Arity, args: &Args<'_>) -> bool {
+    arity.admits(args.len()) && args.extent() <= ARGUMENT_BYTES_MAX
 }
+
+/// What is said against the first of some arguments that is too long. Halves that are not long together are passed over, so it costs
+/// their bytes divided by [`ARGUMENT_BYTES_MAX`], however many they are. Those that stand apart were received as values.
+fn too_long(spec: &CommandSpec, args: &Args<'_>, range: Range<usize>) -> Option<CommandError> {
+    let span = |at| args.spans().nth(at).expect("it is one of them");
+    let (first, last) = (span(range.start), span(range.end - 1));
+    if (last.start - first.start) as usize + last.len as usize <= ARGUMENT_BYTES_MAX {
+        return None;
+    }
+    if range.len() == 1 {
+        let at = range.start;
+        if spec.is(Flag::Blocking) && spec.takes_key_at(at, args) {
+            // It would be waited for in vain.
+            return check_key(args.at(at)).err();
+        }
+        return (!spec.takes_long_at(at, args)).then_some(CommandError::text_static(ARGUMENT_TOO_LONG));
+    }
+    let middle = range.start + range.len() / 2;
+    too_long(spec, args, range.start..middle).or_else(|| too_long(spec, args, middle..range.end))
+}
+
+const ARGUMENT_TOO_LONG: &str = "ERR argument is too long (131072 bytes at most)";
 
 /// Asks all gates in order.
 #[cold]
@@ -254,9 +286,9 @@ fn unknown_subcommand(container: &Command, name: &[u8]) -> CommandError {
     CommandError::Bytes(text)
 }
 
+/// Looks at no more than it shows, however long the argument is.
 fn shown(bytes: &[u8], max: usize) -> &[u8] {
-    let bytes = until_nul(bytes);
-    &bytes[..bytes.len().min(max)]
+    until_nul(&bytes[..bytes.len().min(max)])
 }
 
 #[cfg(test)]
@@ -273,6 +305,7 @@ mod tests {
                 "the command exists",
                 "the subcommand exists",
                 "the number of arguments is right",
+                "no argument is longer than its place allows",
                 "the command is enabled for the client",
                 "the client has shown the password",
                 "the command is allowed in a transaction, if the client is in one",
@@ -290,15 +323,15 @@ mod tests {
     #[test]
     fn a_command_is_concerned_by_the_gates_of_its_flags() {
         for (name, gates) in [
-            ("get", 0b1_1111_1011_0000),
-            ("set", 0b1_1111_1111_0000),
-            ("auth", 0b1_1010_1010_0000),
-            ("del", 0b1_1111_1011_0000),
-            ("ping", 0b1_1010_0011_0000),
-            ("debug", 0b1_1010_1011_1000),
-            ("exec", 0b1_1110_1101_0000),
-            ("multi", 0b1_1010_1001_0000),
-            ("quit", 0b1_1010_0000_0000),
+            ("get", 0b11_1111_0110_0000),
+            ("set", 0b11_1111_1110_0000),
+            ("auth", 0b11_0101_0100_0000),
+            ("del", 0b11_1111_0110_0000),
+            ("ping", 0b11_0100_0110_0000),
+            ("debug", 0b11_0101_0111_0000),
+            ("exec", 0b11_1101_1010_0000),
+            ("multi", 0b11_0101_0010_0000),
+            ("quit", 0b11_0100_0000_0000),
         ] {
             let (_, spec) = commands::find(name.as_bytes()).expect("a command");
             assert_eq!(concerning(spec), Gates(gates), "{name}");

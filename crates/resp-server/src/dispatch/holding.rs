@@ -7,7 +7,7 @@ use super::lookup::Command;
 use crate::commands::{CommandSpec, Flag, KeyFlag, Run};
 use crate::engine::holds::{Access, Claims, KEYS_AT_ONCE_MAX, Want};
 use crate::engine::{ClientId, Engine, Slice};
-use crate::keyspace::KeyPlace;
+use crate::keyspace::{KeyPlace, check_key};
 use crate::proto::Args;
 
 /// Requests of a transaction up to which it is taken not to become a task.
@@ -192,7 +192,7 @@ pub(super) fn takes_as_it_goes(spec: &CommandSpec) -> bool {
     NAMES.contains(&spec.name)
 }
 
-/// The keys of a request by their hash, and what is done with them.
+/// The keys of a request by their hash, and what is done with them. One that is too long is never there, so nobody needs it.
 pub(super) fn keys<'a>(
     engine: &'a Engine,
     spec: &'a CommandSpec,
@@ -204,6 +204,7 @@ pub(super) fn keys<'a>(
         keys.positions(args)
             .into_iter()
             .flatten()
+            .filter(|&at| check_key(args.at(at)).is_ok())
             .map(move |at| (engine.keyspace.store.key(args.at(at)).hash(), access))
     })
 }

@@ -6,7 +6,7 @@ use super::call::Turn;
 use super::lookup::Resolved;
 use crate::commands::Flag;
 use crate::engine::Engine;
-use crate::engine::slowlog::{Entry, shortened};
+use crate::engine::slowlog::{Entry, shortened, shortened_name};
 use crate::proto::Args;
 
 impl Turn {
@@ -33,7 +33,7 @@ impl Turn {
             us: bytes,
             args: shortened(args),
             addr: client.peer.addr.clone(),
-            name: client.name.clone(),
+            name: shortened_name(&client.name),
         };
         let (request, reply) = (request.then(|| entry(request_bytes)), reply.then(|| entry(reply_bytes as u64)));
         let max = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);

@@ -136,6 +136,117 @@ fn a_wrong_number_of_arguments_is_refused_with_the_full_name() {
     ]);
 }
 
+/// A longest argument for each `*` of a request, or one byte more.
+fn with_long(request: &str, bytes: usize) -> String {
+    request.replace('*', &"x".repeat(bytes))
+}
+
+#[test]
+fn an_argument_that_is_no_value_key_or_name_is_at_most_128_kib_long() {
+    let longest = crate::commands::ARGUMENT_BYTES_MAX;
+    let too_long = "-ERR argument is too long (131072 bytes at most)\r\n";
+    for request in [
+        "config get *",
+        "config set * x",
+        "config set maxmemory *",
+        "client setname *",
+        "client setinfo lib-name *",
+        "client list id *",
+        "hello 3 setname *",
+        "auth *",
+        "select *",
+        "info *",
+        "command info *",
+        "command docs get *",
+        "command getkeys set * v",
+        "slowlog get *",
+        "keys *",
+        "scan *",
+        "scan 0 match *",
+        "hscan k 0 match *",
+        "sscan k *",
+        "expire k *",
+        "set k v ex *",
+        "getrange k * 1",
+        "bitfield k set * 0 1",
+        "lcs a b *",
+        "lrange k * 1",
+        "lpos k v rank *",
+        "linsert k * v v",
+        "lmpop * k left",
+        "sort k by *",
+        "sort k get *",
+        "publish * m",
+        "spublish * m",
+        "subscribe c *",
+        "psubscribe *",
+        "ssubscribe *",
+        "unsubscribe *",
+        "pubsub channels *",
+        "debug object k *",
+    ] {
+        let mut server = Server::new(&[]);
+        assert_ne!(server.ask(&with_long(request, longest)), too_long, "{request}");
+        server.connect();
+        assert_eq!(server.ask(&with_long(request, longest + 1)), too_long, "{request}");
+    }
+}
+
+#[test]
+fn values_keys_and_names_may_be_long() {
+    let mut server = Server::new(&[]);
+    let long = |request: &str| with_long(request, crate::commands::ARGUMENT_BYTES_MAX + 1);
+    for (request, reply) in [
+        ("get *", "$-1\r\n"),
+        ("del a *", ":0\r\n"),
+        ("object encoding *", "$-1\r\n"),
+        ("sort k store *", ":0\r\n"),
+        ("set * v", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("mset k * l *", OK),
+        // Nobody can wait for it, and what another key has is left there.
+        ("blpop * q 1", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("blmpop 0 2 q * left", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("blmove q * left left 0", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("bzpopmin * z 1", "-ERR key is too long (65535 bytes at most)\r\n"),
+        ("set k *", OK),
+        ("rpush q a *", ":2\r\n"),
+        ("lset q 0 *", OK),
+        ("lpos q *", ":0\r\n"),
+        ("linsert q before * *", ":3\r\n"),
+        ("lrem q 0 *", ":3\r\n"),
+        ("sadd s *", ":1\r\n"),
+        ("zadd z 1 *", ":1\r\n"),
+        ("hset h * *", ":1\r\n"),
+        ("publish c *", ":0\r\n"),
+    ] {
+        assert_eq!(server.ask(&long(request)), reply, "{request}");
+    }
+    // Many that are long together only.
+    let many = with_long("subscribe * a* b*", 60_000);
+    assert_eq!(server.ask(&many).matches("subscribe").count(), 3);
+}
+
+#[test]
+fn a_key_that_is_too_long_is_not_tracked_for_it_never_changes() {
+    let mut server = Server::new(&[]);
+    server.ask("hello 3");
+    server.check(&[("client tracking on", OK), ("get k", "_\r\n")]);
+    server.ask(&with_long("get *", crate::commands::ARGUMENT_BYTES_MAX + 1));
+    assert!(server.ask("info stats").contains("tracking_total_keys:1\r\n"));
+}
+
+#[test]
+fn a_request_with_an_argument_that_is_too_long_is_not_queued_and_ends_its_transaction() {
+    let mut server = Server::new(&[]);
+    let long = with_long("expire k *", crate::commands::ARGUMENT_BYTES_MAX + 1);
+    let (reply, _) = server.batch(&["multi", "set k v", &long, "exec", "get k"]);
+    assert_eq!(
+        reply,
+        "+OK\r\n+QUEUED\r\n-ERR argument is too long (131072 bytes at most)\r\n\
+         -EXECABORT Transaction discarded because of previous errors.\r\n$-1\r\n"
+    );
+}
+
 #[test]
 fn a_client_must_show_the_password_before_anything_else() {
     let mut server = Server::new(&["requirepass secret"]);

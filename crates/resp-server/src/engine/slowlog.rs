@@ -1,9 +1,9 @@
 //! The slow log: commands that took longer than `slowlog-log-slower-than`, the latest first. The logs of commands whose request or reply
 //! was large are of the same kind, with bytes in place of microseconds.
 //!
-//! Bounded: at most `slowlog-max-len` entries, each of at most [`ARGS_MAX`] arguments of at most [`ARG_BYTES_MAX`] bytes and
-//! a remark about the rest. Passwords are not kept. Which commands are timed one by one, and which in runs, is dispatch's
-//! (see [`crate::dispatch`]).
+//! Bounded: at most `slowlog-max-len` entries, each of at most [`ARGS_MAX`] arguments and the client's name, of at most
+//! [`ARG_BYTES_MAX`] bytes and a remark about the rest. Passwords are not kept. Which commands are timed one by one, and which in
+//! runs, is dispatch's (see [`crate::dispatch`]).
 
 use std::collections::VecDeque;
 
@@ -30,7 +30,7 @@ pub struct Entry {
     pub args: Vec<Vec<u8>>,
     /// The address of the client.
     pub addr: String,
-    /// The name of the client.
+    /// The name of the client, shortened.
     pub name: Vec<u8>,
 }
 
@@ -70,17 +70,27 @@ pub fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
             short.push(HIDDEN.to_vec());
             continue;
         }
-        let mut text = args.beginning(at, ARG_BYTES_MAX).to_vec();
-        let more = args.len_of(at) - text.len() as u64;
-        if more > 0 {
-            text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
-        }
-        short.push(text);
+        short.push(cut(args.beginning(at, ARG_BYTES_MAX), args.len_of(at)));
     }
     if kept < args.len() {
         short.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
     }
     short
+}
+
+/// The name of a client as the log keeps it.
+pub fn shortened_name(name: &[u8]) -> Vec<u8> {
+    cut(&name[..name.len().min(ARG_BYTES_MAX)], name.len() as u64)
+}
+
+/// The beginning of what has `len` bytes, and behind it how many more there are.
+fn cut(beginning: &[u8], len: u64) -> Vec<u8> {
+    let mut text = beginning.to_vec();
+    let more = len - beginning.len() as u64;
+    if more > 0 {
+        text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+    }
+    text
 }
 
 /// Whether an argument is a password, or a name that goes with one: all of AUTH, those behind HELLO's AUTH, and the value of
@@ -124,7 +134,10 @@ mod tests {
     fn a_long_argument_is_cut_with_a_remark() {
         let longest = "a".repeat(ARG_BYTES_MAX);
         assert_eq!(short(&["set", "k", &longest])[2], longest);
-        assert_eq!(short(&["set", "k", &format!("{longest}bc")])[2], format!("{longest}... (2 more bytes)"));
+        let (long, cut) = (format!("{longest}bc"), format!("{longest}... (2 more bytes)"));
+        assert_eq!(short(&["set", "k", &long])[2], cut);
+        assert_eq!(shortened_name(long.as_bytes()), cut.as_bytes());
+        assert_eq!(shortened_name(longest.as_bytes()), longest.as_bytes());
     }
 
     #[test]

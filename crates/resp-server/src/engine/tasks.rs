@@ -18,7 +18,7 @@ use std::fmt::Debug;
 use super::holds::{Access, Claims, Held};
 use super::{Client, ClientId, Engine};
 use crate::keyspace::hashes::Hashes;
-use crate::keyspace::{Db, Millis};
+use crate::keyspace::{Db, Millis, check_key};
 use crate::proto::{Args, Batch, CommandError, Reply, Span};
 
 /// Keys that a slice should look up or write: 0.3 to 0.6 us each where there are many.
@@ -144,6 +144,10 @@ impl Slice<'_> {
     /// Holds another key until the task ends, for one that is [`Holding::AsItGoes`]. `false`: another task has it; the slice
     /// ends with [`Progress::Waits`] and the next one tries again.
     pub fn take(&mut self, key: &[u8]) -> bool {
+        if check_key(key).is_err() {
+            // It is never there.
+            return true;
+        }
         let hash = self.engine.keyspace.store.key(key).hash();
         let is_taken = self.take_in(self.db, hash);
         if let Some(client) = self.client.filter(|_| is_taken && self.reads) {

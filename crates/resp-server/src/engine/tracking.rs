@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::garbage::FreeInSteps;
 use super::{ClientId, Engine};
+use crate::keyspace::check_key;
 use crate::proto::{Protocol, Reply};
 
 /// Keys that are forgotten at once when there are too many.
@@ -363,6 +364,10 @@ impl Engine {
 
     /// A client's command reads a key.
     pub(crate) fn remember_key(&mut self, client: ClientId, key: &[u8]) {
+        if check_key(key).is_err() {
+            // It never changes.
+            return;
+        }
         let clients = &self.clients;
         self.tracking.remember(client, key, |client| clients.get(client).is_some());
         if self.remembers_too_many() {

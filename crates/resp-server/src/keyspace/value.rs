@@ -346,6 +346,14 @@ impl<'a> StringValue<'a> {
         }
     }
 
+    /// The blob that has its bytes, if one does.
+    pub fn blob(&self) -> Option<&'a Blob> {
+        match self.0 {
+            Form::Entry(_) => None,
+            Form::Blob(blob) => Some(blob),
+        }
+    }
+
     /// Appends the bytes of a range to `target`.
     ///
     /// # Panics

@@ -206,12 +206,17 @@ impl Reply {
             (Some(bytes), _) => self.bulk(bytes),
             (None, None) => self.bulk_pieces(name.len(), name.head_pieces()),
             (None, Some(rest)) => {
-                self.header(b'$', name.len() as i64);
-                self.seal_tail();
-                self.push_segment(segment_of(name.head_len(), name.head_pieces()));
-                self.push_blob(rest.slice(0..rest.len()));
+                self.bulk_and_blob(name.head_len(), name.head_pieces(), rest.slice(0..rest.len()));
             }
         }
+    }
+
+    /// A bulk string of which `len` bytes come in pieces and are copied, and the rest is sent by reference.
+    pub fn bulk_and_blob<'a>(&mut self, len: usize, pieces: impl Iterator<Item = &'a [u8]>, rest: BlobSlice) {
+        self.header(b'$', (len as u64 + rest.len()) as i64);
+        self.seal_tail();
+        self.push_segment(segment_of(len, pieces));
+        self.push_blob(rest);
     }
 
     /// Null: `$-1` in RESP2, `_` in RESP3.

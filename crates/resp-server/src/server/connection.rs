@@ -62,7 +62,7 @@ const LONG_READ: usize = 64 * 1024;
 const UPLOAD_READ: usize = 64 * 1024;
 /// A name of more bytes has another form, which it takes as it arrives.
 const NAME_BYTES_MAX: u64 = SHORT_BYTES_MAX as u64;
-/// Bytes by which a long request's buffer may grow beyond what has arrived.
+/// Bytes by which a long request's buffer may grow beyond what has arrived, and room in the address space behind a long argument.
 const LONG_ROOM: usize = 4 * 1024 * 1024;
 /// Bytes at which a query buffer behind a parked request is not read into any more: from there on it is not noticed when the client
 /// goes, so it is large.
@@ -460,7 +460,8 @@ impl Connection {
         if self.query.capacity() - have < read_max {
             match missing {
                 Some(missing) => {
-                    if self.query.try_reserve_exact(missing).is_err() {
+                    // And for what follows it: to grow then would move the pages of all that has arrived, 5 us a MiB.
+                    if self.query.try_reserve_exact(missing.saturating_add(LONG_ROOM)).is_err() {
                         self.query.reserve_exact(missing.min(have.max(LONG_ROOM)));
                     }
                 }

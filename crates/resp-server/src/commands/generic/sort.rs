@@ -6,7 +6,7 @@
 //!
 //! Each of the four goes on in slices where a slice is not enough; meanwhile the key that is sorted does not change and the one
 //! that is stored is not seen, as their holds make others wait. Keys that patterns name are held by nobody: a sort in slices sees
-//! each of them as it is when it comes to it. What is compared and what is stored is copied whole.
+//! each of them as it is when it comes to it. What is compared and what is stored is copied; of what is over 64 KiB the pages are shared.
 
 mod source;
 mod target;
@@ -14,18 +14,20 @@ mod vector;
 
 use source::Walk;
 use target::NewList;
-use vector::Vector;
+use vector::{Content, Vector};
 
 use crate::commands::arguments::integer;
 use crate::commands::spec::{
     AclCategory, Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
 };
-use crate::commands::zset;
+use crate::commands::{ARGUMENT_BYTES_MAX, zset};
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, ValueType};
 use crate::proto::{Args, CommandError, Reply, until_nul};
 use crate::text::double::parse_f64;
+use crate::types::list::OwnedElement;
+use chunkbuf::Blob;
 
 /// Table of contents.
 pub(crate) const COMMANDS: &[&CommandSpec] = &[&SORT, &SORT_RO];
@@ -173,12 +175,15 @@ enum Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    /// The first star becomes the element; behind it `->` and a name mean a field of a hash.
-    fn by(pattern: &'a [u8], element: &[u8]) -> Named<'a> {
+    /// The first star becomes the element; behind it `->` and a name mean a field of a hash. No key is as long as a long element.
+    fn by(pattern: &'a [u8], element: Content<'_>) -> Named<'a> {
         if pattern == b"#" {
             return Named::Element;
         }
         let Some(star) = until_nul(pattern).iter().position(|&byte| byte == b'*') else {
+            return Named::Nothing;
+        };
+        let Content::Bytes(element) = element else {
             return Named::Nothing;
         };
         let (prefix, rest) = (&pattern[..star], &pattern[star + 1..]);
@@ -189,14 +194,13 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// A copy of the value.
-    fn fetch(&self, db: &mut Db<'_>, element: &[u8]) -> Option<Vec<u8>> {
+    /// The value of a key or a field.
+    fn fetch(&self, db: &mut Db<'_>) -> Option<OwnedElement> {
         match self {
-            Named::Element => Some(element.to_vec()),
-            Named::Nothing => None,
+            Named::Element | Named::Nothing => None,
             Named::Key(key) => {
                 let found = db.read(key);
-                db.string(&found).ok()?.map(|value| value.to_vec())
+                source::string(db, &found)
             }
             Named::Field(key, field) => {
                 let found = db.read(key);
@@ -206,9 +210,15 @@ impl<'a> Named<'a> {
     }
 
     /// Replies with the value, or null.
-    fn reply(&self, db: &mut Db<'_>, element: &[u8], reply: &mut Reply) {
+    fn reply(&self, db: &mut Db<'_>, element: Content<'_>, reply: &mut Reply) {
         match self {
-            Named::Element => reply.bulk(element),
+            Named::Element => match element {
+                Content::Bytes(bytes) => reply.bulk(bytes),
+                Content::Long([], blob) => reply.bulk_blob(blob.slice(0..blob.len())),
+                Content::Long(head, rest) => {
+                    reply.bulk_and_blob(head.len(), std::iter::once(head), rest.slice(0..rest.len()));
+                }
+            },
             Named::Key(key) => {
                 let found = db.read(key);
                 if found.value_type() == Some(ValueType::String) {
@@ -217,8 +227,9 @@ impl<'a> Named<'a> {
                     reply.null();
                 }
             }
-            Named::Nothing | Named::Field(..) => match self.fetch(db, element) {
-                Some(value) => reply.bulk(&value),
+            Named::Nothing | Named::Field(..) => match self.fetch(db) {
+                Some(OwnedElement::Bytes(value)) => reply.bulk(&value),
+                Some(OwnedElement::Blob(blob)) => reply.bulk_blob(blob.slice(0..blob.len())),
                 None => reply.null(),
             },
         }
@@ -233,6 +244,13 @@ fn number(text: &[u8]) -> Option<f64> {
     }
     let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
     parse_f64(&text[blanks..])
+}
+
+/// The number that a blob is compared by. No number has so many digits, so a long one is none unless a NUL byte ends it early.
+fn number_in(blob: &Blob) -> Option<f64> {
+    let shown = blob.len().min(ARGUMENT_BYTES_MAX as u64);
+    let text = blob.pieces(0..shown).collect::<Vec<_>>().concat();
+    if shown < blob.len() && !text.contains(&0) { None } else { number(&text) }
 }
 
 fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) -> Outcome {
@@ -263,6 +281,7 @@ fn sort(db: &mut Db<'_>, args: &Args<'_>, read_only: bool, reply: &mut Reply) ->
         vector: Vector::with_room(elements),
         stage: Stage::Collect(walk),
         list: None,
+        joined: None,
         asks: !read_only,
         counted: 0,
     };
@@ -285,6 +304,8 @@ const LOOK_UP_BYTES: usize = 512;
 const ELEMENT_BYTES: usize = 32;
 /// What it counts beside that where it is collected or told: it is waited for, and what is written takes new memory.
 const VISIT_BYTES: usize = 48;
+/// Bytes of a long element that are copied at once where it is stored in one piece.
+const JOINED_BYTES: usize = 16 * 1024;
 /// What a comparison counts: it waits for the bytes of two elements.
 const COMPARISON_BYTES: usize = 96;
 
@@ -298,6 +319,8 @@ struct Sorting {
     stage: Stage,
     /// For STORE: until it is stored.
     list: Option<NewList>,
+    /// The beginning of a long element that is stored in one piece.
+    joined: Option<Blob>,
     /// Whether it is refused when there is no memory for what it gathers, as commands are that may store something.
     asks: bool,
     /// Bytes of what it gathers that are in the store's books.
@@ -363,7 +386,9 @@ impl Sorting {
                 &mut Stage::Tell(at, get) if at < self.window.1 => {
                     left = left.saturating_sub(self.tell(db, args, (at, get), reply)?);
                     let is_last = get + 1 >= self.plan.gets.len();
-                    self.stage = if is_last { Stage::Tell(at + 1, 0) } else { Stage::Tell(at, get + 1) };
+                    if self.joined.is_none() {
+                        self.stage = if is_last { Stage::Tell(at + 1, 0) } else { Stage::Tell(at, get + 1) };
+                    }
                 }
                 Stage::Tell(..) => {
                     if let Some(store) = self.plan.store {
@@ -393,31 +418,45 @@ impl Sorting {
     /// Looks up what an element is compared by; what that counts in bytes.
     fn weigh(&mut self, db: &mut Db<'_>, args: &Args<'_>, at: usize) -> Result<usize, CommandError> {
         let Plan { by, alpha, .. } = self.plan;
+        let element = self.vector.element(at);
         let Some(by) = by else {
             if alpha {
                 self.vector.weigh_by_itself(at);
-            } else {
-                let number = number(self.vector.element(at)).ok_or(NOT_A_DOUBLE)?;
-                self.vector.weigh_by_number(at, number);
+                return Ok(ELEMENT_BYTES);
             }
-            return Ok(ELEMENT_BYTES + self.vector.element(at).len());
+            let (number, bytes) = match element {
+                Content::Bytes(bytes) => (number(bytes), bytes.len()),
+                Content::Long([], blob) => (number_in(blob), ARGUMENT_BYTES_MAX),
+                // So much is the beginning of a name.
+                Content::Long(head, _) => (Some(head).filter(|head| head.contains(&0)).and_then(number), head.len()),
+            };
+            self.vector.weigh_by_number(at, number.ok_or(NOT_A_DOUBLE)?);
+            return Ok(ELEMENT_BYTES + bytes);
         };
-        let element = self.vector.element(at);
-        let weight = Named::by(args.at(by), element).fetch(db, element);
-        let bytes = LOOK_UP_BYTES + weight.as_ref().map_or(0, Vec::len);
-        match (weight, alpha) {
-            (None, true) => {}
-            (Some(weight), true) => self.vector.weigh_by_text(at, &weight),
-            (None, false) => self.vector.weigh_by_number(at, 0.0),
-            (Some(weight), false) => {
-                let number = number(&weight).ok_or(NOT_A_DOUBLE)?;
-                self.vector.weigh_by_number(at, number);
+        let weight = Named::by(args.at(by), element).fetch(db);
+        let bytes = match &weight {
+            Some(OwnedElement::Bytes(bytes)) => bytes.len(),
+            Some(OwnedElement::Blob(blob)) => blob.len().min(ARGUMENT_BYTES_MAX as u64) as usize,
+            None => 0,
+        };
+        match weight {
+            None if alpha => {}
+            None => self.vector.weigh_by_number(at, 0.0),
+            Some(OwnedElement::Bytes(bytes)) if alpha => self.vector.weigh_by_text(at, &bytes),
+            Some(OwnedElement::Blob(blob)) if alpha => self.vector.weigh_by_blob(at, &blob),
+            Some(weight) => {
+                let number = match &weight {
+                    OwnedElement::Bytes(bytes) => number(bytes),
+                    OwnedElement::Blob(blob) => number_in(blob),
+                };
+                self.vector.weigh_by_number(at, number.ok_or(NOT_A_DOUBLE)?);
             }
         }
-        Ok(bytes)
+        Ok(LOOK_UP_BYTES + bytes)
     }
 
-    /// Tells an element, or what a GET asks for, to the client or to the list; what that counts in bytes.
+    /// Tells an element, or what a GET asks for, to the client or to the list; what that counts in bytes. One that is being joined is not
+    /// told yet.
     fn tell(
         &mut self,
         db: &mut Db<'_>,
@@ -434,9 +473,24 @@ impl Sorting {
             named.reply(db, element, reply);
             return Ok(counts + reply.own_bytes() - before);
         };
-        let value = named.fetch(db, element).unwrap_or_default();
-        list.push(db, &value)?;
-        Ok(counts + value.len())
+        let value = match (&named, element) {
+            (Named::Element, Content::Bytes(bytes)) => OwnedElement::Bytes(bytes.to_vec()),
+            (Named::Element, Content::Long([], blob)) => OwnedElement::Blob(blob.clone()),
+            (Named::Element, long) => {
+                let mut joined = self.joined.take().unwrap_or_else(|| db.new_blob());
+                let piece = long.piece(joined.len());
+                let piece = &piece[..piece.len().min(JOINED_BYTES)];
+                db.blob_append(&mut joined, piece)?;
+                if joined.len() < long.len() {
+                    self.joined = Some(joined);
+                    return Ok(piece.len());
+                }
+                OwnedElement::Blob(joined)
+            }
+            _ => named.fetch(db).unwrap_or(OwnedElement::Bytes(Vec::new())),
+        };
+        list.push(db, value.as_element())?;
+        Ok(counts + if let OwnedElement::Bytes(bytes) = value { bytes.len() } else { 0 })
     }
 }
 

@@ -5,7 +5,8 @@ use crate::commands::list::form::{ListView, view};
 use crate::commands::{hash, set, zset};
 use crate::keyspace::{Db, Found, ValueType};
 use crate::proto::CommandError;
-use crate::types::list::{Element, packed};
+use crate::types::hash::Value;
+use crate::types::list::{Element, OwnedElement, packed};
 use crate::types::zset::Direction;
 
 /// Elements that are still to be collected: from one to before another, counted from the end if it goes down. Of a set, all of them:
@@ -70,9 +71,8 @@ pub(super) fn collect(db: &Db<'_>, found: &Found<'_>, walk: &mut Walk, vector: &
             } else {
                 (walk.next..walk.end, Direction::Forward)
             };
-            let mut scratch = Vec::new();
             walk.next += set.visit(ranks, direction, |member, _| {
-                vector.push(member.as_slice(&mut scratch));
+                vector.push_name(member);
                 !is_enough(vector)
             });
             walk.next < walk.end
@@ -81,7 +81,7 @@ pub(super) fn collect(db: &Db<'_>, found: &Found<'_>, walk: &mut Walk, vector: &
             let set = set::source(db, found).expect(held).expect(held);
             let mut scratch = Vec::new();
             loop {
-                walk.next = set.scan(db.store(), walk.next, |member| vector.push(member.as_slice(&mut scratch)));
+                walk.next = set.scan(db.store(), walk.next, |member| vector.push_name(member.name(&mut scratch)));
                 if walk.next == 0 || is_enough(vector) {
                     return walk.next != 0;
                 }
@@ -96,10 +96,7 @@ fn collect_list(list: &ListView<'_>, walk: &Walk, vector: &mut Vector, is_enough
     let mut push = |element: Element<'_>| {
         match element {
             Element::Bytes(bytes) => vector.push(bytes),
-            Element::Blob(blob) => {
-                let pieces: Vec<&[u8]> = blob.pieces(0..blob.len()).collect();
-                vector.push(&pieces.concat());
-            }
+            Element::Blob(blob) => vector.push_blob(blob),
         }
         !is_enough(vector)
     };
@@ -123,8 +120,21 @@ fn collect_list(list: &ListView<'_>, walk: &Walk, vector: &mut Vector, is_enough
     }
 }
 
-/// A copy of a field's value, if a hash was found and has it.
-pub(super) fn hash_field(db: &Db<'_>, found: &Found<'_>, field: &[u8]) -> Option<Vec<u8>> {
+/// A string, if one was found: copied, unless it is a blob.
+pub(super) fn string(db: &Db<'_>, found: &Found<'_>) -> Option<OwnedElement> {
+    let value = db.string(found).ok()??;
+    Some(match value.blob() {
+        Some(blob) => OwnedElement::Blob(blob.clone()),
+        None => OwnedElement::Bytes(value.to_vec()),
+    })
+}
+
+/// A field's value, if a hash was found and has it: copied, unless it is a blob.
+pub(super) fn hash_field(db: &Db<'_>, found: &Found<'_>, field: &[u8]) -> Option<OwnedElement> {
     let view = db.collection(found, ValueType::Hash).ok()??;
-    hash::edit::reader(db, &view).get(field.into()).map(|value| value.to_vec())
+    let value = hash::edit::reader(db, &view).get(field.into())?;
+    Some(match value {
+        Value::Blob(blob) => OwnedElement::Blob(blob.clone()),
+        short => OwnedElement::Bytes(short.to_vec()),
+    })
 }

@@ -29,11 +29,14 @@ impl NewList {
     ///
     /// # Errors
     /// When there is no memory.
-    pub(super) fn push(&mut self, db: &mut Db<'_>, element: &[u8]) -> Result<(), CommandError> {
+    pub(super) fn push(&mut self, db: &mut Db<'_>, element: Element<'_>) -> Result<(), CommandError> {
         self.len += 1;
-        self.short_bytes += encoded_len(element.len());
-        if self.large.is_none() && self.short_bytes < PACKED_BYTES_MAX {
-            self.short.push(element.to_vec());
+        self.short_bytes += encoded_len(element.len() as usize);
+        if let Element::Bytes(bytes) = element
+            && self.large.is_none()
+            && self.short_bytes < PACKED_BYTES_MAX
+        {
+            self.short.push(bytes.to_vec());
             return Ok(());
         }
         let store = db.store_mut();
@@ -41,7 +44,7 @@ impl NewList {
         for earlier in std::mem::take(&mut self.short) {
             list.push(store, End::Tail, Element::Bytes(&earlier)).map_err(put_error)?;
         }
-        list.push(store, End::Tail, Element::Bytes(element)).map_err(put_error)
+        list.push(store, End::Tail, element).map_err(put_error)
     }
 
     /// Sets the key that was found to the list, which has an element. It has no expiry then.

@@ -4,16 +4,22 @@
 //!  items: [element | weight] [element | weight] ...      32 bytes each, whatever they hold
 //!              |        |
 //!              v        v
-//!  pages: [bytes of elements and of what they are compared by ...] [...]
+//!  pages: [bytes of elements and of what they are compared by ...] [...]      longs: [blob] [blob] ...
 //! ```
 //!
+//! What is over 64 KiB is not copied: its blob is shared, and of a member's name only the beginning is in the pages.
+//!
 //! The sort is a merge sort from the bottom up: runs of [`RUN`] items are sorted where they stand, then pairs of runs are merged from
-//! one list to another and back. It is stable, and a step of it compares as many items as it is told.
+//! one list to another and back. It is stable, and a step of it compares as many items as it is told. Where some are not short, it
+//! merges from single items on, and stops within a comparison.
 
 use std::cmp::Ordering;
 
+use chunkbuf::Blob;
+
 use crate::engine::Engine;
-use crate::engine::garbage::Pages;
+use crate::engine::garbage::{FreeInSteps, Pages};
+use crate::types::name::StoredName;
 
 /// Bytes of the first page, and of the largest; a longer element has one of its own. Large pages are mappings of their own, which go
 /// back to the system piece by piece.
@@ -21,27 +27,86 @@ const FIRST_PAGE_BYTES: usize = 4 * 1024;
 const PAGE_BYTES: usize = 256 * 1024;
 /// Items of the runs that are sorted at once.
 const RUN: usize = 64;
+/// What all have at most where runs are sorted at once, in bytes.
+const SHORT_BYTES: usize = 512;
+/// What has more bytes, and a blob, is not copied. No key is longer.
+const COPIED_BYTES_MAX: u64 = 65_535;
+/// Bytes that are compared for one comparison.
+const COMPARED_BYTES: usize = 384;
+/// Bytes that are compared between two looks at how many are left.
+const COMPARED_AT_ONCE: usize = 1024;
+/// Blobs that are given up in a step.
+const BLOBS_PER_STEP: usize = 512;
+/// What one of them counts there, in bytes.
+const BLOB_COST: usize = 256;
 
 /// Some bytes in the pages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
+struct Text {
     page: u32,
     at: u32,
     len: u32,
 }
 
+/// What is kept of an element, or of what it is compared by.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Text(Text),
+    /// Of the long ones, this one.
+    Long(u32),
+}
+
+/// One that is not copied.
+#[derive(Debug)]
+struct Long {
+    /// What of it is no part of the blob, and stands before it.
+    head: Text,
+    rest: Blob,
+}
+
+/// The bytes of an element, or of what it is compared by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content<'a> {
+    /// In one piece.
+    Bytes(&'a [u8]),
+    /// Over 64 KiB: some bytes, or none, and a blob behind them.
+    Long(&'a [u8], &'a Blob),
+}
+
+impl<'a> Content<'a> {
+    /// How many they are.
+    pub(super) fn len(self) -> u64 {
+        match self {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Long(head, rest) => head.len() as u64 + rest.len(),
+        }
+    }
+
+    /// Those from `at` on that lie in one piece: none at the end.
+    pub(super) fn piece(self, at: u64) -> &'a [u8] {
+        match self {
+            Content::Bytes(head) | Content::Long(head, _) if at < head.len() as u64 => &head[at as usize..],
+            Content::Long(head, rest) => {
+                let at = at - head.len() as u64;
+                rest.pieces(at..rest.len()).next().unwrap_or_default()
+            }
+            Content::Bytes(_) => &[],
+        }
+    }
+}
+
 /// What an element is compared by.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Weight {
+enum Weight {
     /// A number; equal ones by the elements' bytes.
     Number(f64),
     /// Bytes; `None` stands before all.
-    Text(Option<Text>),
+    Text(Option<Kept>),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    element: Text,
+    element: Kept,
     weight: Weight,
 }
 
@@ -51,12 +116,17 @@ const _: () = assert!(size_of::<Item>() <= 32);
 #[derive(Debug, Default)]
 pub(super) struct Vector {
     pages: Vec<Vec<u8>>,
+    longs: Vec<Long>,
     items: Vec<Item>,
     /// Bytes in `pages`.
     kept_bytes: usize,
+    /// Bytes of the longest text in them.
+    longest_bytes: usize,
     /// What a pass of merging has written.
     merged: Vec<Item>,
     sorting: Sorting,
+    /// Bytes at the beginning of the two items that are being compared that are the same.
+    same: u64,
 }
 
 /// Where the sort is.
@@ -83,7 +153,29 @@ impl Vector {
 
     /// Appends an element, which weighs nothing yet. O(its length)
     pub(super) fn push(&mut self, element: &[u8]) {
-        let element = self.keep(element);
+        let element = Kept::Text(self.keep(element));
+        self.push_kept(element);
+    }
+
+    /// Appends one that is a blob. O(its length), up to 64 KiB
+    pub(super) fn push_blob(&mut self, element: &Blob) {
+        let element = self.keep_blob(element);
+        self.push_kept(element);
+    }
+
+    /// Appends one that is a name. O(its length), up to 64 KiB
+    pub(super) fn push_name(&mut self, element: StoredName<'_>) {
+        let element = match element.rest().filter(|_| element.len() as u64 > COPIED_BYTES_MAX) {
+            None => Kept::Text(self.keep_pieces(element.len(), element.pieces())),
+            Some(rest) => {
+                let head = self.keep_pieces(element.head_len(), element.head_pieces());
+                self.keep_long(head, rest)
+            }
+        };
+        self.push_kept(element);
+    }
+
+    fn push_kept(&mut self, element: Kept) {
         self.items.push(Item { element, weight: Weight::Text(None) });
     }
 
@@ -94,12 +186,13 @@ impl Vector {
 
     /// Bytes of memory that it takes, about.
     pub(super) fn memory_bytes(&self) -> u64 {
-        (self.kept_bytes + (self.items.capacity() + self.merged.capacity()) * size_of::<Item>()) as u64
+        let items = (self.items.capacity() + self.merged.capacity()) * size_of::<Item>();
+        (self.kept_bytes + items + self.longs.capacity() * size_of::<Long>()) as u64
     }
 
     /// The element at a place.
-    pub(super) fn element(&self, at: usize) -> &[u8] {
-        self.text(self.items[at].element)
+    pub(super) fn element(&self, at: usize) -> Content<'_> {
+        self.content(self.items[at].element)
     }
 
     /// Sets what the element at a place is compared by to a number.
@@ -109,8 +202,14 @@ impl Vector {
 
     /// Sets what the element at a place is compared by to a copy of these bytes.
     pub(super) fn weigh_by_text(&mut self, at: usize, bytes: &[u8]) {
-        let text = self.keep(bytes);
+        let text = Kept::Text(self.keep(bytes));
         self.items[at].weight = Weight::Text(Some(text));
+    }
+
+    /// Sets what the element at a place is compared by to a blob.
+    pub(super) fn weigh_by_blob(&mut self, at: usize, blob: &Blob) {
+        let kept = self.keep_blob(blob);
+        self.items[at].weight = Weight::Text(Some(kept));
     }
 
     /// Sets what the element at a place is compared by to itself.
@@ -118,9 +217,27 @@ impl Vector {
         self.items[at].weight = Weight::Text(Some(self.items[at].element));
     }
 
+    fn keep_blob(&mut self, blob: &Blob) -> Kept {
+        if blob.len() > COPIED_BYTES_MAX {
+            let head = self.keep(&[]);
+            return self.keep_long(head, blob);
+        }
+        Kept::Text(self.keep_pieces(blob.len() as usize, blob.pieces(0..blob.len())))
+    }
+
+    fn keep_long(&mut self, head: Text, rest: &Blob) -> Kept {
+        self.longs.push(Long { head, rest: rest.clone() });
+        Kept::Long(self.longs.len() as u32 - 1)
+    }
+
+    #[inline]
     fn keep(&mut self, bytes: &[u8]) -> Text {
-        let len = bytes.len();
+        self.keep_pieces(bytes.len(), std::iter::once(bytes))
+    }
+
+    fn keep_pieces<'a>(&mut self, len: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Text {
         self.kept_bytes += len;
+        self.longest_bytes = self.longest_bytes.max(len);
         let has_room = self.pages.last().is_some_and(|page| page.capacity() - page.len() >= len);
         if !has_room {
             let page_bytes = self.kept_bytes.clamp(FIRST_PAGE_BYTES, PAGE_BYTES);
@@ -129,7 +246,7 @@ impl Vector {
         let number = self.pages.len() - 1;
         let page = &mut self.pages[number];
         let at = page.len();
-        page.extend_from_slice(bytes);
+        pieces.for_each(|piece| page.extend_from_slice(piece));
         Text { page: number as u32, at: at as u32, len: len as u32 }
     }
 
@@ -137,16 +254,62 @@ impl Vector {
         &self.pages[text.page as usize][text.at as usize..][..text.len as usize]
     }
 
-    fn compare(&self, one: &Item, other: &Item, descending: bool) -> Ordering {
+    fn content(&self, kept: Kept) -> Content<'_> {
+        match kept {
+            Kept::Text(text) => Content::Bytes(self.text(text)),
+            Kept::Long(number) => {
+                let long = &self.longs[number as usize];
+                Content::Long(self.text(long.head), &long.rest)
+            }
+        }
+    }
+
+    /// Compares two items, of which `same` bytes were compared before and are the same. `None`: as many as were left are.
+    fn compare(
+        &self,
+        (one, other): (&Item, &Item),
+        descending: bool,
+        same: &mut u64,
+        left: &mut usize,
+    ) -> Option<Ordering> {
         let order = match (one.weight, other.weight) {
             (Weight::Number(a), Weight::Number(b)) => {
-                let order = a.partial_cmp(&b).expect("a number that is none was refused");
-                order.then_with(|| self.text(one.element).cmp(self.text(other.element)))
+                match a.partial_cmp(&b).expect("a number that is none was refused") {
+                    Ordering::Equal => self.compare_bytes(one.element, other.element, same, left)?,
+                    order => order,
+                }
             }
-            (Weight::Text(a), Weight::Text(b)) => a.map(|a| self.text(a)).cmp(&b.map(|b| self.text(b))),
+            (Weight::Text(Some(a)), Weight::Text(Some(b))) => self.compare_bytes(a, b, same, left)?,
+            (Weight::Text(a), Weight::Text(b)) => a.is_some().cmp(&b.is_some()),
             _ => unreachable!("all are weighed alike"),
         };
-        if descending { order.reverse() } else { order }
+        *same = 0;
+        Some(if descending { order.reverse() } else { order })
+    }
+
+    fn compare_bytes(&self, one: Kept, other: Kept, same: &mut u64, left: &mut usize) -> Option<Ordering> {
+        let (one, other) = (self.content(one), self.content(other));
+        if let (Content::Bytes(one), Content::Bytes(other)) = (one, other)
+            && one.len().min(other.len()) <= SHORT_BYTES
+        {
+            return Some(one.cmp(other));
+        }
+        loop {
+            let (here, there) = (one.piece(*same), other.piece(*same));
+            let len = here.len().min(there.len()).min(COMPARED_AT_ONCE);
+            if len == 0 {
+                return Some(here.len().cmp(&there.len()));
+            }
+            let order = here[..len].cmp(&there[..len]);
+            if order.is_ne() {
+                return Some(order);
+            }
+            *same += len as u64;
+            *left = left.saturating_sub(len);
+            if *left == 0 {
+                return None;
+            }
+        }
     }
 
     /// Goes on sorting for about `items` comparisons; whether all are in order.
@@ -154,11 +317,18 @@ impl Vector {
         let mut left = items;
         loop {
             match self.sorting {
-                Sorting::NotBegun => self.sorting = Sorting::Runs(0),
+                Sorting::NotBegun if self.longest_bytes <= SHORT_BYTES && self.longs.is_empty() => {
+                    self.sorting = Sorting::Runs(0);
+                }
+                Sorting::NotBegun => self.sorting = Sorting::Pass { width: 1, left: 0, right: 0 },
                 Sorting::Runs(from) if from < self.len() => {
                     let end = self.len().min(from + RUN);
                     let mut run = self.items[from..end].to_vec();
-                    run.sort_by(|one, other| self.compare(one, other, descending));
+                    let compare = |one: &Item, other: &Item| {
+                        let order = self.compare((one, other), descending, &mut 0, &mut 0);
+                        order.expect("they are short")
+                    };
+                    run.sort_by(compare);
                     self.items[from..end].copy_from_slice(&run);
                     self.sorting = Sorting::Runs(end);
                     left = left.saturating_sub(RUN * RUN.ilog2() as usize);
@@ -186,9 +356,20 @@ impl Vector {
             let middle = len.min(begin + width);
             let end = len.min(middle + width);
             let (one, other) = (begin + left, middle + right);
-            let takes_left = one < middle
-                && (other == end
-                    || self.compare(&self.items[one], &self.items[other], descending) != Ordering::Greater);
+            let takes_left = if one == middle || other == end {
+                other == end
+            } else {
+                let mut bytes = budget.saturating_mul(COMPARED_BYTES);
+                let (mut same, items) = (self.same, (&self.items[one], &self.items[other]));
+                let order = self.compare(items, descending, &mut same, &mut bytes);
+                self.same = same;
+                let Some(order) = order else {
+                    self.sorting = Sorting::Pass { width, left, right };
+                    return 0;
+                };
+                budget = (bytes / COMPARED_BYTES).max(1);
+                order.is_le()
+            };
             self.merged.push(self.items[if takes_left { one } else { other }]);
             if takes_left {
                 left += 1;
@@ -215,12 +396,34 @@ impl Vector {
         engine.discard(self.items);
         engine.discard(self.merged);
         engine.discard(Pages(self.pages));
+        engine.discard(self.longs);
+    }
+}
+
+impl FreeInSteps for Vec<Long> {
+    fn held_bytes(&self) -> usize {
+        self.len() * BLOB_COST
+    }
+
+    fn free_some(&mut self) -> bool {
+        self.truncate(self.len().saturating_sub(BLOBS_PER_STEP));
+        !self.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All bytes of an element.
+    fn whole(content: Content<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < content.len() {
+            bytes.extend_from_slice(content.piece(bytes.len() as u64));
+        }
+        assert!(content.piece(content.len()).is_empty());
+        bytes
+    }
 
     #[test]
     fn any_number_of_elements_is_sorted_whatever_the_steps() {
@@ -241,8 +444,8 @@ mod tests {
                 if descending {
                     expected.reverse();
                 }
-                let sorted: Vec<&[u8]> = (0..len).map(|at| vector.element(at)).collect();
-                assert_eq!(sorted, expected.iter().map(String::as_bytes).collect::<Vec<_>>(), "{len} {budget}");
+                let sorted: Vec<Vec<u8>> = (0..len).map(|at| whole(vector.element(at))).collect();
+                assert!(sorted.iter().map(Vec::as_slice).eq(expected.iter().map(String::as_bytes)), "{len} {budget}");
             }
         }
     }
@@ -257,20 +460,53 @@ mod tests {
             }
         }
         while !vector.sort_some(false, 1) {}
-        let sorted: Vec<&[u8]> = (0..4).map(|at| vector.element(at)).collect();
+        let sorted: Vec<Vec<u8>> = (0..4).map(|at| whole(vector.element(at))).collect();
         assert_eq!(sorted, [b"d", b"b", b"a", b"c"]);
     }
 
     #[test]
-    fn a_long_element_has_a_page_of_its_own() {
+    fn an_element_that_is_no_blob_has_a_page_of_its_own_if_it_is_long() {
         let mut vector = Vector::default();
         let long = vec![b'x'; 3 * PAGE_BYTES];
-        for element in [&b"short"[..], &long, b"short too"] {
-            vector.push(element);
+        let elements = [&b"short"[..], &long, b"short too"];
+        elements.iter().for_each(|element| vector.push(element));
+        for (at, element) in elements.into_iter().enumerate() {
+            assert!(matches!(vector.element(at), Content::Bytes(bytes) if bytes == element));
         }
-        assert_eq!(
-            (vector.element(0), vector.element(1), vector.element(2)),
-            (&b"short"[..], &long[..], &b"short too"[..])
-        );
+    }
+
+    #[test]
+    fn blobs_are_shared_and_compared_piece_by_piece_also_with_what_is_short() {
+        let mut store = chunkbuf::Store::new(chunkbuf::Options::default());
+        let same = vec![b'm'; 300_000];
+        let elements: Vec<Vec<u8>> = vec![
+            [&same[..], b"z"].concat(),
+            same.clone(),
+            b"n".to_vec(),
+            [&same[..200_000], b"a"].concat(),
+            [&same[..], b"b"].concat(),
+            same[..1000].to_vec(),
+            same.clone(),
+            Vec::new(),
+        ];
+        let mut vector = Vector::default();
+        for (at, element) in elements.iter().enumerate() {
+            let mut blob = store.new_blob();
+            store.blob_append(&mut blob, element).expect("memory is not limited");
+            match element.len() {
+                0..=1000 => vector.push(element),
+                _ => vector.push_blob(&blob),
+            }
+            vector.weigh_by_itself(at);
+        }
+        assert!(vector.bytes() < 10_000 && vector.longs.len() == 5);
+        let mut slices = 1;
+        while !vector.sort_some(false, 1) {
+            slices += 1;
+        }
+        assert!(slices > 4 * 300_000 / COMPARED_AT_ONCE, "{slices}");
+        let mut expected = elements;
+        expected.sort();
+        assert!((0..expected.len()).all(|at| whole(vector.element(at)) == expected[at]));
     }
 }

@@ -94,3 +94,76 @@ fn who_waits_for_what_a_sort_stores_is_served_at_its_end() {
     assert_eq!(clients.turn(waiter), ok("*2\r\n$6\r\nsorted\r\n$1\r\n0\r\n"));
     clients.engine.audit_parked();
 }
+
+#[test]
+fn long_elements_are_compared_and_stored_in_slices_and_not_copied() {
+    const LONG: usize = 3 << 20;
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let elements: Vec<String> =
+        ["c", "a", "b"].iter().map(|last| "x".repeat(LONG) + last).chain(["short".to_owned()]).collect();
+    for element in &elements {
+        let pushed = clients.ask_large(client, &["rpush", "l"], element.as_bytes());
+        assert!(pushed.is_ok());
+        let outcome = clients.ask(client, &["sadd", "s", element]);
+        let reply = outcome.unwrap_or_else(|_| clients.finish(client));
+        assert_eq!(reply, ":1\r\n");
+    }
+    let mut sorted = elements.clone();
+    sorted.sort();
+    let told = |elements: &[String]| {
+        let bulks = elements.iter().map(|element| format!("${}\r\n{element}\r\n", element.len()));
+        format!("*{}\r\n{}", elements.len(), bulks.collect::<String>())
+    };
+    let used = clients.engine.memory_used();
+    for key in ["l", "s"] {
+        let mut slices = 1;
+        let mut outcome = clients.ask(client, &["sort", key, "alpha"]);
+        while outcome == SLICE {
+            assert!(clients.engine.memory_used() < used + LONG as u64, "{key}");
+            slices += 1;
+            outcome = clients.turn(client);
+        }
+        assert!(slices >= 20, "{key} took {slices}");
+        assert!(outcome == Ok(told(&sorted)), "{key}");
+        assert_eq!(clients.ask(client, &["sort", key, "alpha", "store", "sorted"]), SLICE);
+        assert_eq!(clients.finish(client), ":4\r\n");
+        let outcome = clients.ask(client, &["lrange", "sorted", "0", "-1"]);
+        assert!(outcome == Ok(told(&sorted)), "{key}");
+        // It is no number, and no key has so long a name.
+        let outcome = clients.ask(client, &["sort", key]);
+        let error = outcome.unwrap_or_else(|_| clients.finish(client));
+        assert!(error.starts_with("-ERR One or more scores"), "{error}");
+        let outcome = clients.ask(client, &["sort", key, "by", "*", "get", "*"]);
+        let reply = outcome.unwrap_or_else(|_| clients.finish(client));
+        assert_eq!(reply, "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
+    }
+}
+
+#[test]
+fn long_values_are_weights_and_are_told_and_stored_without_a_copy() {
+    const LONG: usize = 1 << 20;
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    clients.ask(client, &words("rpush l 1 2 3")).unwrap();
+    for (number, last) in [("1", "c"), ("2", "a"), ("3", "b")] {
+        let value = "x".repeat(LONG) + last;
+        assert!(clients.ask_large(client, &["set", &format!("w:{number}")], value.as_bytes()).is_ok());
+        assert!(clients.ask_large(client, &["hset", &format!("h:{number}"), "f"], value.as_bytes()).is_ok());
+        // A number ends where a NUL byte does.
+        let value = number.to_owned() + "\0" + &value;
+        assert!(clients.ask_large(client, &["set", &format!("n:{number}")], value.as_bytes()).is_ok());
+    }
+    let expected = |last: &str| format!("${}\r\n{}{last}\r\n", LONG + 1, "x".repeat(LONG));
+    let in_order = format!("*3\r\n{}{}{}", expected("a"), expected("b"), expected("c"));
+    for request in ["sort l by w:* alpha get w:*", "sort l by h:*->f alpha get h:*->f"] {
+        assert_eq!(clients.ask(client, &words(request)), SLICE, "{request}");
+        assert!(clients.finish(client) == in_order, "{request}");
+        assert_eq!(clients.ask(client, &words(&format!("{request} store t"))), SLICE);
+        assert_eq!(clients.finish(client), ":3\r\n");
+        assert!(clients.ask(client, &words("lrange t 0 -1")) == Ok(in_order.clone()), "{request}");
+    }
+    let outcome = clients.ask(client, &words("sort l by n:* desc"));
+    let reply = outcome.unwrap_or_else(|_| clients.finish(client));
+    assert_eq!(elements(&reply), ["3", "2", "1"]);
+}
