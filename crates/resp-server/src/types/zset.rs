@@ -409,10 +409,9 @@ impl Draft {
         let Some(packable) = member.contiguous() else {
             let mut set = SortedSet::of_packed(store, limits, bytes)?;
             let outcome = set.set(store, limits, member, score);
-            if outcome.is_ok() {
-                *self = Draft::Large(set);
-            } else {
-                while set.free_some(store) {}
+            match outcome {
+                Ok(_) => *self = Draft::Large(set),
+                Err(_) => while set.free_some(store) {},
             }
             return outcome;
         };
