@@ -584,6 +584,21 @@ fn a_name_that_there_is_no_memory_for_is_found_but_not_added() {
 }
 
 #[test]
+fn what_a_request_brought_into_memory_is_not_asked_for_again() {
+    let server = start(&["--maxmemory", "64mb"]);
+    let mut client = server.client();
+    let fields: Vec<String> = (0..2000).map(|field| field.to_string()).collect();
+    let words: Vec<&str> = ["HSET", "h"].into_iter().chain(fields.iter().map(String::as_str)).collect();
+    assert_eq!(client.ask_args(&words), "(integer) 1000");
+    let words: Vec<&str> = ["SADD", "s"].into_iter().chain(fields.iter().map(String::as_str)).collect();
+    assert_eq!(client.ask_args(&words), "(integer) 2000");
+    let long = vec![b'x'; 36 * MIB];
+    assert_eq!(client.ask_args(&[&b"HSET"[..], b"h", b"f", &long, b"g", b"v"]), "(integer) 2");
+    assert_eq!(client.ask("HDEL h f"), "(integer) 1");
+    eventually("there is room again", || client.ask_args(&[&b"SADD"[..], b"s", &long, b"x"]) == "(integer) 2");
+}
+
+#[test]
 fn the_memory_of_a_client_that_has_gone_is_there_for_data() {
     let server = start(&["--maxmemory", "32mb"]);
     let mut client = server.client();

@@ -81,6 +81,7 @@ def rows(count):
     none = [f"none:{number}" for number in range(count)]
     few = keys[: count // 10]
     large = os.urandom(1 << 20) * 32
+    names = [b"%06d" % number + large[:70_000] for number in range(200)]
 
     def ask(*words):
         return lambda client, _: client.ask(*words)
@@ -215,6 +216,12 @@ def rows(count):
         ("HKEYS of 8 MiB", ask("HKEYS", "lhash")),
         ("ZADD of 8 MiB", ask("ZADD", "lzset", 1, large[: 8 << 20])),
         ("ZRANGE of 8 MiB", ask("ZRANGE", "lzset", 0, -1)),
+        ("HSET of 200 long fields", ask("HSET", "lhash", *(word for name in names for word in (name, "x")))),
+        ("HMGET of 200 long fields", ask("HMGET", "lhash", *names)),
+        ("HDEL of 200 long fields", ask("HDEL", "lhash", *names)),
+        ("SADD of 200 long members", ask("SADD", "lset", *names)),
+        ("SMISMEMBER of 200 long members", ask("SMISMEMBER", "lset", *names)),
+        ("SREM of 200 long members", ask("SREM", "lset", *names)),
         ("FLUSHALL", lambda client, _: (client.ask("FLUSHALL"), time.sleep(0.5))),
     ]
 

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use chunkbuf::KEY_LEN_MAX;
+
 use super::lookup::{Command, Resolved};
 use super::news;
 use crate::commands::{ARGUMENT_BYTES_MAX, Arity, CommandSpec, Flag, Group};
@@ -225,15 +227,15 @@ fn set_of(includes: impl Fn(&Gate) -> bool) -> Gates {
 /// together, none is.
 #[inline]
 pub(super) fn passes_form(arity: Arity, args: &Args<'_>) -> bool {
-    arity.admits(args.len()) && args.extent() <= ARGUMENT_BYTES_MAX
+    arity.admits(args.len()) && args.extent() <= KEY_LEN_MAX
 }
 
 /// What is said against the first of some arguments that is too long. Halves that are not long together are passed over, so it costs
-/// their bytes divided by [`ARGUMENT_BYTES_MAX`], however many they are. Those that stand apart were received as values.
+/// their bytes divided by [`KEY_LEN_MAX`], however many they are. Those that stand apart were received as values.
 fn too_long(spec: &CommandSpec, args: &Args<'_>, range: Range<usize>) -> Option<CommandError> {
     let span = |at| args.spans().nth(at).expect("it is one of them");
     let (first, last) = (span(range.start), span(range.end - 1));
-    if (last.start - first.start) as usize + last.len as usize <= ARGUMENT_BYTES_MAX {
+    if (last.start - first.start) as usize + last.len as usize <= KEY_LEN_MAX {
         return None;
     }
     if range.len() == 1 {
@@ -242,7 +244,8 @@ fn too_long(spec: &CommandSpec, args: &Args<'_>, range: Range<usize>) -> Option<
             // It would be waited for in vain.
             return check_key(args.at(at)).err();
         }
-        return (!spec.takes_long_at(at, args)).then_some(CommandError::text_static(ARGUMENT_TOO_LONG));
+        let refused = args.at(at).len() > ARGUMENT_BYTES_MAX && !spec.takes_long_at(at, args);
+        return refused.then_some(CommandError::text_static(ARGUMENT_TOO_LONG));
     }
     let middle = range.start + range.len() / 2;
     too_long(spec, args, range.start..middle).or_else(|| too_long(spec, args, middle..range.end))

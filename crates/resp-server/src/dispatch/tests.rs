@@ -221,6 +221,13 @@ fn values_keys_and_names_may_be_long() {
     ] {
         assert_eq!(server.ask(&long(request)), reply, "{request}");
     }
+    for request in ["blpop * 1", "blpop q * * 1", "brpoplpush nosuch * 1", "bzmpop 1 2 z * min"] {
+        assert_eq!(
+            server.ask(&with_long(request, 65_536)),
+            "-ERR key is too long (65535 bytes at most)\r\n",
+            "{request}"
+        );
+    }
     // Many that are long together only.
     let many = with_long("subscribe * a* b*", 60_000);
     assert_eq!(server.ask(&many).matches("subscribe").count(), 3);

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use crate::bits::lcs::Lcs;
 use crate::keyspace::Snapshot;
 use crate::keyspace::hashes::Hashes;
-use crate::proto::Reply;
+use crate::proto::{APART_AT_ONCE, Apart, Reply};
 use crate::types::set::Source;
 
 /// Bytes of a list that are given back in a step.
@@ -47,6 +47,17 @@ impl<V: Copy + Debug> FreeInSteps for BTreeMap<(u64, usize), V> {
 
     fn free_some(&mut self) -> bool {
         (0..STEP_BYTES / size_of::<((u64, usize), V)>()).all(|_| self.pop_first().is_some())
+    }
+}
+
+impl FreeInSteps for Vec<Apart> {
+    fn held_bytes(&self) -> usize {
+        self.iter().map(Apart::held_bytes).sum()
+    }
+
+    fn free_some(&mut self) -> bool {
+        self.truncate(self.len().saturating_sub(APART_AT_ONCE));
+        !self.is_empty()
     }
 }
 

@@ -401,6 +401,7 @@ impl Engine {
     pub(super) fn discard_request(&mut self, request: OwnedRequest) {
         let OwnedRequest { bytes, mut batch, .. } = request;
         self.garbage.add(bytes);
+        self.garbage.add(batch.take_apart());
         if let Some(spans) = batch.take_excess() {
             self.garbage.add(spans);
         }

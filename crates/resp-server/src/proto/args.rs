@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use chunkbuf::Blob;
+use chunkbuf::{Blob, KEY_LEN_MAX};
 
 use crate::types::name::{GivenName, LongName};
 
@@ -89,6 +89,14 @@ impl Apart {
         Apart { index, len, head, content: Content::Value(Cell::new(value)) }
     }
 
+    /// Bytes of the heap that it takes, about, and not of the store's pages: the key of a name.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self.content {
+            Content::Value(_) => 0,
+            Content::Name(_) => KEY_LEN_MAX,
+        }
+    }
+
     /// Argument `index`, a name.
     pub(super) fn of_name(index: usize, name: LongName) -> Apart {
         let given = GivenName::from(&name);
@@ -117,6 +125,8 @@ impl Value<'_> {
     }
 }
 
+/// Arguments that stand apart and are freed at once, some 4 us each.
+pub(crate) const APART_AT_ONCE: usize = 16;
 /// Spans that an empty batch keeps memory for.
 const KEEP_SPANS: usize = 16 * 1024;
 /// Spans, 1 MiB of them, that are not freed at once.
@@ -142,7 +152,7 @@ impl Batch {
 
     /// Forgets all requests; keeps the memory, up to a bound.
     pub fn clear(&mut self) {
-        self.drop_apart();
+        self.apart.clear();
         self.spans.clear();
         self.spans.shrink_to(KEEP_SPANS);
         self.ends.clear();
@@ -161,12 +171,16 @@ impl Batch {
 
     /// Bytes of memory that its lists take, what is remembered of what stands apart included.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.memory_bytes() + self.apart.len() * (size_of::<Apart>() + HEAD)
+        self.memory_bytes()
+            + self.apart.iter().map(|apart| size_of::<Apart>() + HEAD + apart.held_bytes()).sum::<usize>()
     }
 
     /// Frees a bounded part of a batch that is done with; whether there is more.
     pub(crate) fn free_some(&mut self) -> bool {
-        self.drop_apart();
+        self.apart.truncate(self.apart.len().saturating_sub(APART_AT_ONCE));
+        if !self.apart.is_empty() {
+            return true;
+        }
         self.spans.clear();
         self.spans.shrink_to(self.spans.capacity().saturating_sub(EXCESS_SPANS));
         self.spans.capacity() > 0
@@ -179,11 +193,9 @@ impl Batch {
         self.apart = args.apart.iter().map(hand_over).collect();
     }
 
-    /// Gives up what stands apart and was not taken.
-    pub fn drop_apart(&mut self) {
-        if !self.apart.is_empty() {
-            self.apart = Vec::new();
-        }
+    /// What stood apart and was not taken, to be freed in steps: a name has 64 KiB of memory of its own.
+    pub fn take_apart(&mut self) -> Vec<Apart> {
+        std::mem::take(&mut self.apart)
     }
 
     /// Sets what stands apart from the first request.
@@ -361,6 +373,17 @@ impl<'a> Args<'a> {
         }
         let found = self.apart.binary_search_by_key(&index, |apart| apart.index).ok()?;
         Some(&self.apart[found])
+    }
+
+    /// Bytes that the entries of its arguments will have: of a long name that stands apart what its key has, of a value nothing.
+    pub fn entry_bytes(&self) -> u64 {
+        let keys: usize = self.apart.iter().map(Apart::held_bytes).sum();
+        (self.extent() + keys) as u64
+    }
+
+    /// Bytes of argument `index` that an entry will have.
+    pub fn entry_bytes_of(&self, index: usize) -> usize {
+        self.apart_at(index).map_or_else(|| self.bytes_at(index).len(), Apart::held_bytes)
     }
 
     /// Bytes of all arguments that stand apart.

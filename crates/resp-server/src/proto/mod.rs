@@ -10,7 +10,8 @@ pub mod error;
 pub mod parser;
 pub mod reply;
 
-pub use args::{Args, Batch, HEAD as ARG_HEAD, Span, Value};
+pub(crate) use args::APART_AT_ONCE;
+pub use args::{Apart, Args, Batch, HEAD as ARG_HEAD, Span, Value};
 pub use error::{CommandError, until_nul};
 pub use parser::{Limits, Parser, ProtocolError};
 pub use reply::{Protocol, Reply};

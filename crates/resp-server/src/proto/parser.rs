@@ -25,7 +25,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use chunkbuf::Blob;
+use chunkbuf::{Blob, KEY_LEN_MAX};
 
 use super::args::{Apart, Batch, Span};
 use crate::text::{integer, split};
@@ -112,10 +112,18 @@ pub struct Parser {
     searched: usize,
     /// The arguments that are complete, when a call ended within the request.
     args: Vec<Span>,
-    /// Those of them that stand apart.
-    apart: Vec<Apart>,
-    /// Bytes of these that are here.
-    apart_bytes: u64,
+    /// Those of them that stand apart, if there are any.
+    apart: Option<Box<StandsApart>>,
+}
+
+/// Arguments of an incomplete request that stand apart.
+#[derive(Debug, Default)]
+struct StandsApart {
+    list: Vec<Apart>,
+    /// Bytes of them that are here.
+    bytes: u64,
+    /// Bytes of the heap that the names among them take.
+    names_bytes: usize,
 }
 
 /// An argument that is awaited and whose length is known.
@@ -188,8 +196,7 @@ impl Parser {
             match self.arguments_begun(bytes, &mut args, limits) {
                 Ok(Found::Request { end }) => {
                     batch.adopt(args);
-                    batch.set_apart(std::mem::take(&mut self.apart));
-                    self.apart_bytes = 0;
+                    batch.set_apart(self.take_apart());
                     taken = end;
                 }
                 Ok(_) => {
@@ -240,7 +247,17 @@ impl Parser {
 
     /// Bytes of arguments of the request that is awaited that stand apart and are here.
     pub fn apart_bytes(&self) -> u64 {
-        self.apart_bytes
+        self.apart.as_ref().map_or(0, |apart| apart.bytes)
+    }
+
+    /// Bytes of the heap that names of the request that is awaited take.
+    pub fn names_held_bytes(&self) -> usize {
+        self.apart.as_ref().map_or(0, |apart| apart.names_bytes)
+    }
+
+    /// What stands apart of the request that is awaited, which is given up.
+    pub fn take_apart(&mut self) -> Vec<Apart> {
+        self.apart.take().map_or_else(Vec::new, |apart| apart.list)
     }
 
     /// Takes the argument that is awaited as one that stands apart: the caller has received it beside the request's bytes, which go
@@ -249,7 +266,7 @@ impl Parser {
     /// # Panics
     /// When no argument is awaited.
     pub fn put_apart(&mut self, value: Option<Blob>) {
-        self.apart_bytes += value.as_ref().map_or(0, Blob::len);
+        self.apart.get_or_insert_default().bytes += value.as_ref().map_or(0, Blob::len);
         self.go_on_behind(|index, len| Apart::new(index, len, value));
     }
 
@@ -258,7 +275,10 @@ impl Parser {
     /// # Panics
     /// When no argument is awaited.
     pub fn put_name_apart(&mut self, name: LongName) {
-        self.apart_bytes += if name.is_whole() { GivenName::from(&name).len() as u64 } else { 0 };
+        let bytes = if name.is_whole() { GivenName::from(&name).len() } else { KEY_LEN_MAX };
+        let apart = self.apart.get_or_insert_default();
+        apart.bytes += bytes as u64;
+        apart.names_bytes += KEY_LEN_MAX;
         self.go_on_behind(|index, _| Apart::of_name(index, name));
     }
 
@@ -266,7 +286,7 @@ impl Parser {
         let Awaited::Bulk { args, len } = self.awaited else {
             panic!("an argument is awaited");
         };
-        self.apart.push(apart(self.args.len(), len as u64));
+        self.apart.get_or_insert_default().list.push(apart(self.args.len(), len as u64));
         // Among the bytes it is empty; the end of its line is still to come.
         self.awaited = Awaited::Bulk { args, len: 0 };
     }

@@ -493,7 +493,7 @@ impl Connection {
     /// `apart` bytes of a large value.
     #[inline]
     fn check_request_bytes(&self, apart: u64) -> io::Result<()> {
-        let bytes = self.query.len() as u64 + apart;
+        let bytes = (self.query.len() + self.parser.names_held_bytes()) as u64 + apart;
         let engine = &mut *self.shared.engine.borrow_mut();
         if bytes <= engine.settings().client_query_buffer_limit {
             return Ok(());
@@ -621,7 +621,7 @@ impl Connection {
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
             if executed.requests > 0 && current.has_apart() {
-                current.drop_apart();
+                engine.discard(current.take_apart());
                 engine.note_upload(self.client, 0);
             }
             if executed.cut {
@@ -694,7 +694,11 @@ impl Drop for Connection {
         dispatch::serve_parked(&mut engine);
         // Here, where it is timed.
         self.upload = None;
-        self.held = None;
+        engine.discard(self.parser.take_apart());
+        if let Some(held) = self.held.take() {
+            let Held { mut batch, .. } = *held;
+            engine.discard(batch.take_apart());
+        }
         engine.discard(std::mem::take(&mut self.reply));
         engine.discard(std::mem::take(&mut self.query));
         self.shared.wake(&mut engine);

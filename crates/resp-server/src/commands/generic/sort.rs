@@ -246,7 +246,8 @@ fn number(text: &[u8]) -> Option<f64> {
     parse_f64(&text[blanks..])
 }
 
-/// The number that a blob is compared by. No number has so many digits, so a long one is none unless a NUL byte ends it early.
+/// The number that a blob is compared by. A text over 128 KiB is taken for none unless a NUL byte ends it early, though zeros may make
+/// a number as long.
 fn number_in(blob: &Blob) -> Option<f64> {
     let shown = blob.len().min(ARGUMENT_BYTES_MAX as u64);
     let text = blob.pieces(0..shown).collect::<Vec<_>>().concat();

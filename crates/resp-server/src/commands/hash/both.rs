@@ -233,7 +233,7 @@ fn hsetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Ok(Flow::Done);
     }
     let fields = options.fields;
-    edit.ask_for_room(db, fields.len(), args.extent() as u64)?;
+    edit.ask_for_room(db, fields.len(), args.entry_bytes())?;
     let stage = if options.only.is_some() { Stage::Probe } else { Stage::Set };
     let work = SetAndExpire { options, stage, is_set: false, removed: false };
     each_field(db, args, edit, fields, work, reply)

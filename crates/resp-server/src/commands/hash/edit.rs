@@ -381,7 +381,7 @@ pub(super) fn each_field<W: FieldWork>(
     mut work: W,
     reply: &mut Reply,
 ) -> Outcome {
-    if fields.len() > db.slice_bytes() / FIELD_COST || args.extent() > db.slice_bytes() {
+    if fields.len() > db.slice_bytes() / FIELD_COST || args.entry_bytes() > db.slice_bytes() as u64 {
         return Ok(Flow::Sliced(Box::new(EachField { work: Some((work, edit.state)), fields, next: fields.first })));
     }
     let mut go_on = true;
@@ -428,7 +428,7 @@ impl<W: FieldWork> EachField<W> {
                 return Ok(Progress::More);
             }
             let arguments = index..(index + self.fields.step).min(args.len());
-            let bytes = arguments.map(|index| args.get(index).map_or(0, <[u8]>::len)).sum::<usize>();
+            let bytes = arguments.map(|index| args.entry_bytes_of(index)).sum::<usize>();
             cost += FIELD_COST + bytes;
             edit.state.room.spend(bytes);
             self.next += self.fields.step;

@@ -457,8 +457,9 @@ impl TellExpiries {
     ) -> bool {
         let mut spent = 0;
         while self.next < args.len() && spent < cost {
-            spent += FIELD_COST;
-            reply.integer(match reader.and_then(|reader| reader.find(args.name(self.next))) {
+            let name = args.name(self.next);
+            spent += FIELD_COST + name.beginning().len();
+            reply.integer(match reader.and_then(|reader| reader.find(name)) {
                 None => NO_FIELD,
                 Some((_, None)) => NO_EXPIRY,
                 // Unlike TTL, this rounds up.

@@ -71,7 +71,7 @@ fn set_fields(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, work: SetFiel
     }
     let mut edit = HashEdit::begin(db, args.at(1))?;
     let fields = Fields { first: 2, end: args.len(), step: 2 };
-    edit.ask_for_room(db, fields.len(), args.extent() as u64 + args.bytes_apart())?;
+    edit.ask_for_room(db, fields.len(), args.entry_bytes())?;
     edit.expect(db, fields.len());
     each_field(db, args, edit, fields, work, reply)
 }

@@ -307,7 +307,9 @@ impl GetMany {
             if let Some(reader) = &reader {
                 reader.look_ahead(|ahead| args.get(self.next + ahead));
             }
-            match reader.and_then(|reader| reader.get(args.name(self.next))) {
+            let name = args.name(self.next);
+            spent += name.beginning().len();
+            match reader.and_then(|reader| reader.get(name)) {
                 Some(value) => {
                     spent += cost_of(0, value);
                     reply_value(value, reply);

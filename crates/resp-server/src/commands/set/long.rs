@@ -180,7 +180,7 @@ impl Adding {
         let limits = *db.limits();
         let count = args.len() - 2;
         if self.next == 2 && count > 1 {
-            self.room = Room::ask(db, args.extent() as u64 + args.bytes_apart(), count)?;
+            self.room = Room::ask(db, args.entry_bytes(), count)?;
         }
         let (collection, store) = db.large_mut(found).expect("a key that is held keeps what it has");
         let set = collection.set_mut();
@@ -192,7 +192,7 @@ impl Adding {
             set.look_ahead(store, |ahead| args.get(self.next + ahead));
             self.added += usize::from(set.add(store, member, &limits).map_err(put_error)?);
             budget.spend_change(member.beginning().len());
-            self.room.spend(member.len());
+            self.room.spend(member.beginning().len());
             self.next += 1;
         }
         Ok(self.next == args.len())

@@ -148,7 +148,8 @@ fn smove(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let was_there = to_set.as_ref().is_some_and(|set| set.contains(db.store(), member));
     // What is written: two packed sets, and one of them again as it was if the other cannot be.
     const ROOM: u64 = 16 * 1024;
-    if !db.has_room(member.len() as u64 + ROOM) {
+    let room = ROOM + if was_there { 0 } else { member.beginning().len() as u64 };
+    if !db.has_room(room) || !was_there && !member.is_whole() {
         return Err(CommandError::OutOfMemory);
     }
     if !was_there {
@@ -191,7 +192,10 @@ fn add(db: &mut Db<'_>, found: Found<'_>, member: GivenName<'_>, set: Option<Gro
     let limits = *db.limits();
     match set {
         Some(mut set) => {
-            set.add(db.store_mut(), member, &limits).map_err(put_error)?;
+            if let Err(error) = set.add(db.store_mut(), member, &limits) {
+                set.clear(db.store_mut());
+                return Err(put_error(error));
+            }
             put(db, found, set)
         }
         None => {
@@ -262,7 +266,7 @@ fn smismember(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let found = db.read(args.at(1));
     let set = source(db, &found)?;
     reply.array(args.len() - 2);
-    if args.len() - 2 <= ASKED_AT_ONCE {
+    if args.len() - 2 <= ASKED_AT_ONCE && args.entry_bytes() <= db.slice_bytes() as u64 {
         for member in args.names(2) {
             reply.integer(i64::from(set.as_ref().is_some_and(|set| set.contains(db.store(), member))));
         }

@@ -154,7 +154,7 @@ fn add(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply, options: AddOptions,
         room: Room::default(),
     };
     let key = args.at(1);
-    if (args.len() - first) / 2 > AT_ONCE_MAX {
+    if (args.len() - first) / 2 > AT_ONCE_MAX || args.entry_bytes() > db.slice_bytes() as u64 {
         let _ = db.find(key);
         return long::run(db, args, reply, adding);
     }
@@ -217,7 +217,7 @@ impl Adding {
             None => Edit::new(Encoding::of(pairs, self.longest, &limits)),
         };
         if pairs > 1 && matches!(edit, Edit::InPlace) {
-            self.room = Room::ask(db, args.extent() as u64 + args.bytes_apart(), pairs as usize)?;
+            self.room = Room::ask(db, args.entry_bytes(), pairs as usize)?;
         }
         self.edit = Some(edit);
         self.next = self.first;
@@ -250,7 +250,7 @@ impl Adding {
                     Change::None => {}
                 }
             }
-            self.room.spend(member.len());
+            self.room.spend(member.beginning().len());
             budget.pay_ties(edit.ties(db, found) - ties);
             if !budget.pay_change(member.beginning().len()) {
                 return Ok(self.next == args.len());
@@ -332,7 +332,7 @@ fn zrem(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         return Ok(Flow::Done);
     };
     let mut removing = Removing { edit: Some(edit), next: 2, removed: 0 };
-    if args.len() > AT_ONCE_MAX {
+    if args.len() > AT_ONCE_MAX || args.entry_bytes() > db.slice_bytes() as u64 {
         return long::run(db, args, reply, removing);
     }
     removing.apply(db, &found, args, Budget::whole());
