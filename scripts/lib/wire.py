@@ -9,6 +9,10 @@ class Difference(Exception):
     """The servers do not agree."""
 
 
+class Astray(Exception):
+    """The servers hold other data from here on, for a reason that is known: the rest of the program tells nothing."""
+
+
 class Closed(Exception):
     """The server has closed the connection."""
 
