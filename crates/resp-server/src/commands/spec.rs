@@ -110,7 +110,8 @@ impl Large {
 }
 
 /// Bytes of an argument that is neither a value, nor a key, nor the name of an element: words, numbers, patterns, channels. Whoever
-/// matches, copies or compares such a one goes through all of it at once, some 0.3 ms for as many.
+/// copies, compares or hashes such a one goes through all of it at once: 0.1 to 0.3 ms for as many, and 2 to 6 ms for a pattern.
+/// Redis's own tests have patterns of 100,000 bytes.
 pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024;
 
 impl CommandSpec {

@@ -14,7 +14,7 @@ impl Turn {
     #[cold]
     pub(super) fn note_large(&self, engine: &mut Engine, args: &Args<'_>, reply_bytes: usize) {
         let is_large = |bytes: u64, from: i64| u64::try_from(from).is_ok_and(|from| bytes >= from);
-        let request_bytes = args.extent() as u64 + args.bytes_apart();
+        let request_bytes = args.extent() as u64 + args.apart_len();
         let settings = engine.settings();
         let request = is_large(request_bytes, settings.large_request_bytes);
         let reply = is_large(reply_bytes as u64, settings.large_reply_bytes);

@@ -386,7 +386,7 @@ impl<'a> Args<'a> {
         self.apart_at(index).map_or_else(|| self.bytes_at(index).len(), Apart::held_bytes)
     }
 
-    /// Bytes of all arguments that stand apart.
+    /// Bytes of all arguments that stand apart. O(their number), nearly always none.
     pub fn apart_len(&self) -> u64 {
         self.apart.iter().map(|apart| apart.len).sum()
     }
@@ -418,11 +418,6 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Bytes of arguments that stand apart. O(their number), nearly always none.
-    pub fn bytes_apart(&self) -> u64 {
-        self.apart.iter().map(|apart| apart.len).sum()
-    }
-
     /// The bytes from the beginning of the first argument to the end of the last, whatever stands between them.
     pub(crate) fn raw(&self) -> &'a [u8] {
         let start = self.spans.first().map_or(0, |first| first.start as usize);
@@ -442,8 +437,7 @@ impl<'a> Args<'a> {
 
     /// The length of all arguments together. O(arguments)
     pub(crate) fn total_len(&self) -> u64 {
-        let apart: u64 = self.apart.iter().map(|apart| apart.len).sum();
-        self.spans.iter().map(|span| u64::from(span.len)).sum::<u64>() + apart
+        self.spans.iter().map(|span| u64::from(span.len)).sum::<u64>() + self.apart_len()
     }
 
     /// The arguments from `index` on, as arguments of their own (a subcommand sees its name as argument 0).

@@ -14,13 +14,13 @@ mod vector;
 
 use source::Walk;
 use target::NewList;
-use vector::{Content, Vector};
+use vector::{COPIED_BYTES_MAX, Content, Vector};
 
 use crate::commands::arguments::integer;
 use crate::commands::spec::{
     AclCategory, Arity, CommandSpec, Doc, Flag, Flow, Group, KeyFlag, KeySpec, Large, Outcome, Run,
 };
-use crate::commands::{ARGUMENT_BYTES_MAX, zset};
+use crate::commands::zset;
 use crate::engine::tasks::Holding;
 use crate::engine::{Engine, Progress, Slice, Sliced};
 use crate::keyspace::{Db, Event, ValueType};
@@ -246,10 +246,10 @@ fn number(text: &[u8]) -> Option<f64> {
     parse_f64(&text[blanks..])
 }
 
-/// The number that a blob is compared by. A text over 128 KiB is taken for none unless a NUL byte ends it early, though zeros may make
-/// a number as long.
+/// The number that a blob is compared by. A text that would not be copied is taken for none unless a NUL byte ends it early, though
+/// zeros may make a number as long.
 fn number_in(blob: &Blob) -> Option<f64> {
-    let shown = blob.len().min(ARGUMENT_BYTES_MAX as u64);
+    let shown = blob.len().min(COPIED_BYTES_MAX);
     let text = blob.pieces(0..shown).collect::<Vec<_>>().concat();
     if shown < blob.len() && !text.contains(&0) { None } else { number(&text) }
 }
@@ -427,7 +427,7 @@ impl Sorting {
             }
             let (number, bytes) = match element {
                 Content::Bytes(bytes) => (number(bytes), bytes.len()),
-                Content::Long([], blob) => (number_in(blob), ARGUMENT_BYTES_MAX),
+                Content::Long([], blob) => (number_in(blob), COPIED_BYTES_MAX as usize),
                 // So much is the beginning of a name.
                 Content::Long(head, _) => (Some(head).filter(|head| head.contains(&0)).and_then(number), head.len()),
             };
@@ -437,7 +437,7 @@ impl Sorting {
         let weight = Named::by(args.at(by), element).fetch(db);
         let bytes = match &weight {
             Some(OwnedElement::Bytes(bytes)) => bytes.len(),
-            Some(OwnedElement::Blob(blob)) => blob.len().min(ARGUMENT_BYTES_MAX as u64) as usize,
+            Some(OwnedElement::Blob(blob)) => blob.len().min(COPIED_BYTES_MAX) as usize,
             None => 0,
         };
         match weight {

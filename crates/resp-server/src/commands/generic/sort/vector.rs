@@ -30,7 +30,7 @@ const RUN: usize = 64;
 /// What all have at most where runs are sorted at once, in bytes.
 const SHORT_BYTES: usize = 512;
 /// What has more bytes, and a blob, is not copied. No key is longer.
-const COPIED_BYTES_MAX: u64 = 65_535;
+pub(super) const COPIED_BYTES_MAX: u64 = 65_535;
 /// Bytes that are compared for one comparison.
 const COMPARED_BYTES: usize = 384;
 /// Bytes that are compared between two looks at how many are left.

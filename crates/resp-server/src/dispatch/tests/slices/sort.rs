@@ -167,3 +167,17 @@ fn long_values_are_weights_and_are_told_and_stored_without_a_copy() {
     let reply = outcome.unwrap_or_else(|_| clients.finish(client));
     assert_eq!(elements(&reply), ["3", "2", "1"]);
 }
+
+#[test]
+fn no_text_is_taken_for_a_number_that_is_longer_than_a_key() {
+    let mut clients = Clients::new();
+    let client = clients.connect();
+    let refused = "-ERR One or more scores can't be converted into double\r\n";
+    for (bytes, reply) in [(65_535, "*1\r\n$1\r\n3\r\n"), (65_536, refused)] {
+        let one = "0".repeat(bytes - 1) + "1";
+        clients.ask(client, &["del", "l"]).unwrap();
+        assert_eq!(clients.ask(client, &["rpush", "l", "3", &one]), Ok(":2\r\n".to_owned()));
+        let outcome = clients.ask(client, &words("sort l limit 1 1"));
+        assert_eq!(outcome.unwrap_or_else(|_| clients.finish(client)), reply, "{bytes}");
+    }
+}
