@@ -147,25 +147,23 @@ pub fn execute(
             lookahead.advance(&engine.keyspace, at);
         }
         let args = batch.args(at, bytes);
+        let this = at;
         at += 1;
         request_bytes += args.extent();
         request_work += LOOK_REQUEST + args.len().saturating_sub(SIMPLE_ARGUMENTS) * LOOK_ARGUMENT;
         match turn.request(engine, &args, reply) {
-            Next::Done => {}
+            Next::Done if !turn.has_to_wait => {}
+            Next::Done => pause = (at < end).then_some(Pause::Wait),
             Next::Close => close = true,
             Next::Pause(why) => {
-                at -= 1;
+                at = this;
                 pause = Some(why);
             }
             Next::Park(wait) => {
-                at -= 1;
+                at = this;
                 turn.park(engine, &args, &wait);
                 pause = Some(Pause::Park);
             }
-        }
-        let is_done = pause.is_none();
-        if turn.has_to_wait && at < end {
-            pause = pause.or(Some(Pause::Wait));
         }
         if !engine.pubsub.is_idle() {
             // What it has published may be for itself, too.
@@ -175,7 +173,7 @@ pub fn execute(
         if work >= look_at || turn.made_room {
             turn.made_room = false;
             look_at = work + look;
-            if is_done {
+            if at > this {
                 turn.note_large(engine, &args, reply.len().saturating_sub(replied));
             }
             if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
@@ -472,7 +470,7 @@ impl Turn {
 
     /// Runs the handler, and sees to what follows from every command, also from one of a transaction. `name` is what the client is
     /// said to have sent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(
         &mut self,
         engine: &mut Engine,

@@ -300,20 +300,16 @@ impl Parser {
         batch: &mut Batch,
         limits: &Limits,
     ) -> Result<Found, ProtocolError> {
-        match bytes.get(start) {
-            None => return Ok(Found::Later),
-            Some(b'*') => {}
-            Some(_) => return self.inline(bytes, start, batch),
-        }
-        let (count, next) = match positive_number(bytes, start + 1) {
-            Some((count, next)) if self.searched == 0 => (count as i64, next),
-            _ => {
-                let Some(end) = self.line_end(bytes, start, ProtocolError::MultibulkCountTooBig)? else {
-                    return Ok(Found::Later);
-                };
-                let count = integer::parse_i64(&bytes[start + 1..end]);
-                (count.ok_or(ProtocolError::MultibulkLength)?, end + 2)
-            }
+        let (count, next) = match short_line(bytes, start, b'*') {
+            Some((count, next)) => (count as i64, next),
+            None => match bytes.get(start) {
+                None => return Ok(Found::Later),
+                Some(b'*') => match self.count_in_full(bytes, start)? {
+                    Some(count) => count,
+                    None => return Ok(Found::Later),
+                },
+                Some(_) => return self.inline(bytes, start, batch),
+            },
         };
         if count > limits.args_max.min(u32::MAX.into()) {
             return Err(ProtocolError::MultibulkLength);
@@ -392,9 +388,42 @@ impl Parser {
         Ok(found)
     }
 
+    /// The number of arguments of the request that begins at `start`, and where its first argument begins; `None`: the line is not
+    /// whole.
+    #[inline(never)]
+    fn count_in_full(&mut self, bytes: &[u8], start: usize) -> Result<Option<(i64, usize)>, ProtocolError> {
+        if self.searched == 0
+            && let Some((count, next)) = positive_number(bytes, start + 1)
+        {
+            return Ok(Some((count as i64, next)));
+        }
+        let Some(end) = self.line_end(bytes, start, ProtocolError::MultibulkCountTooBig)? else {
+            return Ok(None);
+        };
+        let count = integer::parse_i64(&bytes[start + 1..end]).ok_or(ProtocolError::MultibulkLength)?;
+        Ok(Some((count, end + 2)))
+    }
+
     /// The length of the argument whose first line begins at `at`, and where its bytes begin; `None`: the line is not whole.
-    #[inline]
+    #[inline(always)]
     fn bulk_length(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        limits: &Limits,
+    ) -> Result<Option<(usize, usize)>, ProtocolError> {
+        match short_line(bytes, at, b'$') {
+            Some((len, next)) if len as u64 <= limits.bulk_len_max => {
+                self.searched = 0;
+                Ok(Some((len, next)))
+            }
+            _ => self.bulk_length_in_full(bytes, at, limits),
+        }
+    }
+
+    /// [`bulk_length`](Parser::bulk_length) of more than two digits, or at the end of the bytes.
+    #[inline(never)]
+    fn bulk_length_in_full(
         &mut self,
         bytes: &[u8],
         at: usize,
@@ -494,20 +523,23 @@ fn check_bulk_length(len: u64, limits: &Limits) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-/// The number of at most 18 digits, not beginning with 0, at `at`, if a whole line's end follows: and where the next line begins.
-/// The usual case; all others (0, negative, incomplete, malformed) are `None`.
+/// The line behind `lead` that begins at `at`, if it is one of one digit or two, as nearly all are, and a byte more is there: its
+/// number, and where what follows it begins.
 #[inline(always)]
-fn positive_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
-    let bytes_there = bytes.get(at..)?;
-    // One digit and two: nearly all lengths.
-    match *bytes_there {
-        [digit @ b'1'..=b'9', b'\r', _, ..] => return Some((u64::from(digit - b'0'), at + 3)),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
-            return Some((u64::from(tens - b'0') * 10 + u64::from(ones - b'0'), at + 4));
+fn short_line(bytes: &[u8], at: usize, lead: u8) -> Option<(usize, usize)> {
+    match *bytes.get(at..)?.first_chunk::<5>()? {
+        [first, digit @ b'1'..=b'9', b'\r', ..] if first == lead => Some((usize::from(digit - b'0'), at + 4)),
+        [first, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _] if first == lead => {
+            Some((usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), at + 5))
         }
-        _ => {}
+        _ => None,
     }
-    let mut digits = bytes_there.iter();
+}
+
+/// The number of at most 18 digits, not beginning with 0, at `at`, if a whole line's end follows: and where the next line begins.
+/// All else (0, negative, incomplete, malformed) is `None`.
+fn positive_number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let mut digits = bytes.get(at..)?.iter();
     let first = digits.next()?.wrapping_sub(b'1');
     if first > 8 {
         return None;
