@@ -149,9 +149,10 @@ pub fn execute(
         let args = batch.args(at, bytes);
         let this = at;
         at += 1;
-        request_bytes += args.extent();
+        let extent = args.extent();
+        request_bytes += extent;
         request_work += LOOK_REQUEST + args.len().saturating_sub(SIMPLE_ARGUMENTS) * LOOK_ARGUMENT;
-        match turn.request(engine, &args, reply) {
+        match turn.request(engine, &args, extent, reply) {
             Next::Done if !turn.has_to_wait => {}
             Next::Done => pause = (at < end).then_some(Pause::Wait),
             Next::Close => close = true,
@@ -239,7 +240,7 @@ impl Turn {
 
     /// Runs a request again that was parked, within another turn; nothing holds what it needs.
     pub(super) fn run_again(mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
-        let resolved = self.lookup.resolve(args);
+        let resolved = self.resolve(args);
         let Resolved::Found(command) = resolved else { unreachable!("the request has been carried out") };
         if self.needs_memory(engine, resolved) {
             engine.make_room();
@@ -258,7 +259,7 @@ impl Turn {
 
     #[cold]
     fn park(&self, engine: &mut Engine, args: &Args<'_>, wait: &Wait) {
-        let Resolved::Found(command) = self.lookup.resolve(args) else {
+        let Resolved::Found(command) = self.resolve(args) else {
             unreachable!("the request has been carried out");
         };
         engine.park(self.client, (command.number, command.name), args, wait);
@@ -288,10 +289,10 @@ impl Turn {
     }
 
     #[inline]
-    fn request(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
+    fn request(&mut self, engine: &mut Engine, args: &Args<'_>, extent: usize, reply: &mut Reply) -> Next {
         let resolved = self.lookup.resolve(args);
         if let Resolved::Found(command) = resolved
-            && gates::passes_form(command.spec.arity, args)
+            && gates::passes_form(command.spec.arity, args.len(), extent)
             && command.gates.is_disjoint(self.closed)
             && args.is_whole()
         {
@@ -309,6 +310,7 @@ impl Turn {
     }
 
     /// What a request names.
+    #[inline(never)]
     pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
         self.lookup.resolve(args)
     }
@@ -527,7 +529,7 @@ impl Turn {
     /// Gives the client's task its next slice.
     #[cold]
     fn go_on(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
-        let resolved = self.lookup.resolve(args);
+        let resolved = self.resolve(args);
         let next = self.unless_muted(engine, resolved, reply, |turn, engine, reply| turn.slice(engine, args, reply));
         if matches!(next, Next::Done | Next::Close) {
             let reply_bytes = engine.task_reply_bytes();
@@ -539,7 +541,7 @@ impl Turn {
     /// Gives the client's task a slice, whose time is the command's.
     #[cold]
     pub(super) fn slice(&mut self, engine: &mut Engine, args: &Args<'_>, reply: &mut Reply) -> Next {
-        let Resolved::Found(command) = self.lookup.resolve(args) else {
+        let Resolved::Found(command) = self.resolve(args) else {
             unreachable!("the request has been carried out in part");
         };
         if engine.out_of_memory() && command.spec.is(Flag::DenyOom) && engine.make_room() == Room::Later {

@@ -226,8 +226,8 @@ fn set_of(includes: impl Fn(&Gate) -> bool) -> Gates {
 /// Whether the gates about form, which have no bits, cannot refuse: a command takes this many arguments, and as they are not long
 /// together, none is.
 #[inline]
-pub(super) fn passes_form(arity: Arity, args: &Args<'_>) -> bool {
-    arity.admits(args.len()) && args.extent() <= KEY_LEN_MAX
+pub(super) fn passes_form(arity: Arity, count: usize, extent: usize) -> bool {
+    arity.admits(count) && extent <= KEY_LEN_MAX
 }
 
 /// What is said against the first of some arguments that is too long. Halves that are not long together are passed over, so it costs

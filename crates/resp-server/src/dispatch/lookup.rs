@@ -104,7 +104,7 @@ impl Lookup {
     }
 
     /// The command of that name.
-    #[inline]
+    #[inline(always)]
     pub(super) fn command(&self, name: &[u8]) -> Option<&Command> {
         let folded = Folded::new(name);
         let mut at = folded.home();
@@ -130,7 +130,7 @@ impl Lookup {
     }
 
     /// What a request names.
-    #[inline]
+    #[inline(always)]
     pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'_> {
         match self.command(args.at(0)) {
             None => Resolved::NoSuchCommand,

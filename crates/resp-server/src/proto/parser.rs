@@ -195,7 +195,8 @@ impl Parser {
             let mut args = std::mem::take(&mut self.args);
             match self.arguments_begun(bytes, &mut args, limits) {
                 Ok(Found::Request { end }) => {
-                    batch.adopt(args);
+                    batch.adopt(&mut args);
+                    self.args = args;
                     batch.set_apart(self.take_apart());
                     taken = end;
                 }
