@@ -147,7 +147,7 @@ pub fn execute(
             lookahead.advance(&engine.keyspace, at);
         }
         let args = batch.args(at, bytes);
-        let this = at;
+        let number = at;
         at += 1;
         let extent = args.extent();
         request_bytes += extent;
@@ -157,11 +157,11 @@ pub fn execute(
             Next::Done => pause = (at < end).then_some(Pause::Wait),
             Next::Close => close = true,
             Next::Pause(why) => {
-                at = this;
+                at = number;
                 pause = Some(why);
             }
             Next::Park(wait) => {
-                at = this;
+                at = number;
                 turn.park(engine, &args, &wait);
                 pause = Some(Pause::Park);
             }
@@ -174,7 +174,7 @@ pub fn execute(
         if work >= look_at || turn.made_room {
             turn.made_room = false;
             look_at = work + look;
-            if at > this {
+            if at > number {
                 turn.note_large(engine, &args, reply.len().saturating_sub(replied));
             }
             if at < end && (engine.host.clock_ns)() >= turn_ends_ns {
@@ -309,7 +309,7 @@ impl Turn {
         }
     }
 
-    /// What a request names.
+    /// What a request names, off the way of small requests, where the look-up is part of the loop.
     #[inline(never)]
     pub(super) fn resolve(&self, args: &Args<'_>) -> Resolved<'static> {
         self.lookup.resolve(args)

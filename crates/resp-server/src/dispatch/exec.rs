@@ -94,7 +94,7 @@ impl Turn {
         }
         let progress = exec.go_on(self, &mut Slice::of_client(engine, self.client, args, reply));
         self.in_transaction = false;
-        if let Resolved::Found(command) = self.lookup.resolve(args) {
+        if let Resolved::Found(command) = self.resolve(args) {
             let elapsed_ns = self.run_began_ns.saturating_sub(began_ns);
             engine.stats.command(command.number as usize, command.name).nanoseconds += elapsed_ns;
         }

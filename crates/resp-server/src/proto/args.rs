@@ -129,8 +129,6 @@ impl Value<'_> {
 pub(crate) const APART_AT_ONCE: usize = 16;
 /// Spans that an empty batch keeps memory for.
 const KEEP_SPANS: usize = 16 * 1024;
-/// Spans that a connection keeps memory for, of requests that arrive in parts.
-const KEEP_OPEN_SPANS: usize = 32;
 /// Spans, 1 MiB of them, that are not freed at once.
 const EXCESS_SPANS: usize = 128 * 1024;
 
@@ -233,16 +231,13 @@ impl Batch {
         self.end_request();
     }
 
-    /// Makes `args` the first request of an empty batch, and leaves an empty list. Not copied when they are many.
-    pub(super) fn adopt(&mut self, args: &mut Vec<Span>) {
+    /// Makes `args` the first request of an empty batch. Not copied when they are many.
+    pub(super) fn adopt(&mut self, args: Vec<Span>) {
         debug_assert!(self.spans.is_empty() && self.ends.is_empty());
         if args.len() <= KEEP_SPANS {
-            self.push(args);
-            args.clear();
-            args.shrink_to(KEEP_OPEN_SPANS);
-            return;
+            return self.push(&args);
         }
-        self.spans = std::mem::take(args);
+        self.spans = args;
         self.end_request();
     }
 

@@ -37,6 +37,7 @@ pub const LINE_LEN_MAX: usize = 64 * 1024;
 const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
 /// Bytes of a bulk before the client has authenticated.
 const UNAUTHENTICATED_BULK_LEN_MAX: u64 = 16 * 1024;
+const _: () = assert!(UNAUTHENTICATED_BULK_LEN_MAX > 99, "lengths of two digits are not compared with it");
 
 /// What a request may be at most.
 #[derive(Clone, Copy, Debug)]
@@ -195,8 +196,7 @@ impl Parser {
             let mut args = std::mem::take(&mut self.args);
             match self.arguments_begun(bytes, &mut args, limits) {
                 Ok(Found::Request { end }) => {
-                    batch.adopt(&mut args);
-                    self.args = args;
+                    batch.adopt(args);
                     batch.set_apart(self.take_apart());
                     taken = end;
                 }
@@ -389,8 +389,8 @@ impl Parser {
         Ok(found)
     }
 
-    /// The number of arguments of the request that begins at `start`, and where its first argument begins; `None`: the line is not
-    /// whole.
+    /// The number of arguments of the request that begins at `start`, from any first line, and where its first argument begins;
+    /// `None`: the line is not whole.
     #[inline(never)]
     fn count_in_full(&mut self, bytes: &[u8], start: usize) -> Result<Option<(i64, usize)>, ProtocolError> {
         if self.searched == 0
@@ -422,7 +422,7 @@ impl Parser {
         }
     }
 
-    /// [`bulk_length`](Parser::bulk_length) of more than two digits, or at the end of the bytes.
+    /// [`bulk_length`](Parser::bulk_length) of any line.
     #[inline(never)]
     fn bulk_length_in_full(
         &mut self,
@@ -430,38 +430,23 @@ impl Parser {
         at: usize,
         limits: &Limits,
     ) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let (len, next) = match bytes.get(at) {
-            None => return Ok(None),
-            Some(b'$') if self.searched == 0 => match positive_number(bytes, at + 1) {
-                Some(number) => number,
-                None => return self.bulk_length_unusual(bytes, at, limits),
-            },
-            Some(_) => return self.bulk_length_unusual(bytes, at, limits),
+        let Some(&lead) = bytes.get(at) else { return Ok(None) };
+        let (len, next) = match positive_number(bytes, at + 1) {
+            Some(number) if lead == b'$' && self.searched == 0 => number,
+            _ => {
+                let Some(end) = self.line_end(bytes, at, ProtocolError::BulkCountTooBig)? else {
+                    return Ok(None);
+                };
+                if lead != b'$' {
+                    return Err(ProtocolError::ExpectedDollar(lead));
+                }
+                let len = integer::parse_i64(&bytes[at + 1..end]).and_then(|len| u64::try_from(len).ok());
+                (len.ok_or(ProtocolError::BulkLength)?, end + 2)
+            }
         };
-        check_bulk_length(len, limits)?;
-        Ok(Some((len as usize, next)))
-    }
-
-    /// [`bulk_length`](Parser::bulk_length) of an incomplete line, of a zero, or of what is no length.
-    #[cold]
-    fn bulk_length_unusual(
-        &mut self,
-        bytes: &[u8],
-        at: usize,
-        limits: &Limits,
-    ) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let Some(end) = self.line_end(bytes, at, ProtocolError::BulkCountTooBig)? else {
-            return Ok(None);
-        };
-        if bytes[at] != b'$' {
-            return Err(ProtocolError::ExpectedDollar(bytes[at]));
-        }
-        let len = integer::parse_i64(&bytes[at + 1..end])
-            .and_then(|len| u64::try_from(len).ok())
-            .ok_or(ProtocolError::BulkLength)?;
         check_bulk_length(len, limits)?;
         self.searched = 0;
-        Ok(Some((len as usize, end + 2)))
+        Ok(Some((len as usize, next)))
     }
 
     /// Where the CR is that ends the line from `at` on, once the byte behind it is there as well.
@@ -525,7 +510,7 @@ fn check_bulk_length(len: u64, limits: &Limits) -> Result<(), ProtocolError> {
 }
 
 /// The line behind `lead` that begins at `at`, if it is one of one digit or two, as nearly all are, and a byte more is there: its
-/// number, and where what follows it begins.
+/// number, and where what follows it begins. No such length is too long for a client that has not authenticated.
 #[inline(always)]
 fn short_line(bytes: &[u8], at: usize, lead: u8) -> Option<(usize, usize)> {
     match *bytes.get(at..)?.first_chunk::<5>()? {

@@ -232,22 +232,6 @@ fn an_announced_count_reserves_nothing() {
     assert_eq!(parser.args.capacity(), 0);
 }
 
-#[test]
-fn a_request_in_parts_leaves_a_short_list() {
-    let mut parser = Parser::new();
-    let mut batch = Batch::new();
-    let limits = Limits::default();
-    for (arguments, kept) in [(3, 1..=32), (1000, 1..=32), (20_000, 0..=0)] {
-        let mut bytes = [format!("*{arguments}\r\n").into_bytes(), b"$1\r\nx\r\n".repeat(arguments)].concat();
-        let whole = bytes.len();
-        assert_eq!(parser.parse(&mut bytes[..whole - 1], &mut batch, 16, &limits), Ok(0));
-        assert_eq!(parser.parse(&mut bytes, &mut batch, 16, &limits), Ok(whole));
-        assert_eq!(batch.args(0, &bytes).len(), arguments);
-        assert!(kept.contains(&parser.args.capacity()), "{arguments} arguments: {}", parser.args.capacity());
-        batch.clear();
-    }
-}
-
 /// A request of a million arguments in 64-byte pieces takes as long as its bytes, not their square: the parser keeps its
 /// arguments. (With arguments copied at each call this takes minutes.)
 #[test]
