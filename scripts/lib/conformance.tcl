@@ -38,8 +38,13 @@ if {$end < 0} {
     puts stderr "tests/test_helper.tcl is not as it is known"
     exit 2
 }
-eval [string range $text 0 $end]
+# Valkey's suite will not begin without its own binaries.
+eval [string map {"source tests/support/set_executable_path.tcl\n" ""} [string range $text 0 $end]]
 set ::test_server_fd none
+# Valkey's suite has its client under another name.
+if {[info procs ::redis] eq ""} {
+    interp alias {} ::redis {} ::valkey
+}
 # Numbers as short as they can be told apart, as Redis prints them since 7.2.
 set ::tcl_precision 0
 
