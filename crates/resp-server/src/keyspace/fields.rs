@@ -158,15 +158,20 @@ impl Db<'_> {
             let key_hash = found.stored_key().hash();
             self.look_at_fields(key_hash, at);
         }
-        self.keyspace.stats.expired_subkeys += expired;
         if is_empty {
             self.remove(found);
         }
-        if expired > 0 {
-            self.also(key, Event::HExpired);
-        }
+        self.fields_have_expired(key, expired);
         if is_empty {
             self.also(key, Event::Del);
+        }
+    }
+
+    /// Counts so many fields that have expired and are removed, and tells of them.
+    pub fn fields_have_expired(&mut self, key: &[u8], expired: u64) {
+        self.keyspace.stats.expired_subkeys += expired;
+        if expired > 0 {
+            self.also(key, Event::HExpired);
         }
     }
 }

@@ -68,7 +68,7 @@ const HGETDEL: CommandSpec = CommandSpec {
 fn hgetdel(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let edit = HashEdit::begin(db, args.at(1))?;
     let fields = named_fields(args, 2, NO_NUMBER)?;
-    let work = GetAndRemove { values: Values::of(reply), removed: false };
+    let work = GetAndRemove { values: Values::of(reply), expired: 0, removed: false };
     each_field(db, args, edit, fields, work, reply)
 }
 
@@ -76,6 +76,7 @@ fn hgetdel(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
 #[derive(Debug)]
 struct GetAndRemove {
     values: Values,
+    expired: u64,
     removed: bool,
 }
 
@@ -89,6 +90,8 @@ impl FieldWork for GetAndRemove {
     ) -> Result<bool, CommandError> {
         if self.values.push(edit, db, args.name(index)) {
             self.removed |= edit.remove(db, args.name(index));
+        } else {
+            self.expired += edit.remove_expired(db, args.name(index));
         }
         Ok(true)
     }
@@ -96,6 +99,7 @@ impl FieldWork for GetAndRemove {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         let is_gone = edit.end(db)?;
+        db.fields_have_expired(key, self.expired);
         if self.removed {
             db.changed(key, Event::HDel);
         }
@@ -147,11 +151,14 @@ fn hgetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
         change = Some(None);
         fields_at = 3;
     }
+    if fields_at + 1 >= args.len() {
+        return Err(CommandError::Arity("hgetex"));
+    }
     let fields = named_fields(args, fields_at, NO_NUMBER)?;
     if change.is_some() && edit.exists() {
         edit.become_timed(db);
     }
-    let work = GetAndExpire { change, values: Values::of(reply), updated: false, removed: false };
+    let work = GetAndExpire { change, values: Values::of(reply), expired: 0, updated: false, removed: false };
     each_field(db, args, edit, fields, work, reply)
 }
 
@@ -161,6 +168,7 @@ struct GetAndExpire {
     /// The new expiry, or none; `None`: it stays.
     change: Option<Option<Millis>>,
     values: Values,
+    expired: u64,
     updated: bool,
     removed: bool,
 }
@@ -187,6 +195,8 @@ impl FieldWork for GetAndExpire {
                     }
                 }
             }
+        } else {
+            self.expired += edit.remove_expired(db, name);
         }
         Ok(true)
     }
@@ -194,6 +204,7 @@ impl FieldWork for GetAndExpire {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         let is_gone = edit.end(db)?;
+        db.fields_have_expired(key, self.expired);
         if self.updated {
             db.changed(key, if self.change == Some(None) { Event::HPersist } else { Event::HExpire });
         } else if self.removed {
@@ -218,7 +229,7 @@ const HSETEX: CommandSpec = CommandSpec {
         summary: "Sets fields of a hash and their expiry.",
         since: "8.0.0",
         complexity: "O(N) in the fields set.",
-        syntax: "key [FNX | FXX] \
+        syntax: "key [NX | XX] [FNX | FXX] \
                  [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] \
                  FIELDS numfields field value [field value ...]",
         ..Doc::of(Group::Hash)
@@ -228,29 +239,33 @@ const HSETEX: CommandSpec = CommandSpec {
 fn hsetex(db: &mut Db<'_>, args: &Args<'_>, reply: &mut Reply) -> Outcome {
     let options = SetOptions::parse(args, db.now())?;
     let mut edit = HashEdit::begin(db, args.at(1))?;
-    if options.only == Some(Only::IfPresent) && !edit.exists() {
+    let suits_key = options.key.is_none_or(|only| edit.exists() == (only == Only::IfPresent));
+    if !suits_key || options.only == Some(Only::IfPresent) && !edit.exists() {
         reply.integer(0);
         return Ok(Flow::Done);
     }
     let fields = options.fields;
     edit.ask_for_room(db, fields.len(), args.entry_bytes())?;
     let stage = if options.only.is_some() { Stage::Probe } else { Stage::Set };
-    let work = SetAndExpire { options, stage, is_set: false, removed: false };
+    let work = SetAndExpire { options, stage, expired: 0, is_set: false, removed: false };
     each_field(db, args, edit, fields, work, reply)
 }
 
 /// When fields are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Only {
-    /// FNX: if none of them is there.
+    /// NX: if the key is not there. FNX: if none of them is.
     IfAbsent,
-    /// FXX: if all of them are there.
+    /// XX: if the key is there. FXX: if all of them are.
     IfPresent,
 }
 
 /// What HSETEX can be told.
 #[derive(Clone, Copy, Debug)]
 struct SetOptions {
+    /// About the key, as in Valkey.
+    key: Option<Only>,
+    /// About the fields.
     only: Option<Only>,
     expiry: Expiry,
     fields: Fields,
@@ -260,12 +275,12 @@ impl SetOptions {
     fn parse(args: &Args<'_>, now: Millis) -> Result<SetOptions, CommandError> {
         const ONE_EXPIRY: CommandError =
             CommandError::text_static("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
-        let (mut only, mut expiry) = (None, None);
+        let (mut key, mut only, mut expiry) = (None, None, None);
         let mut index = 2;
         while index < args.len() {
             if args.is(index, "fields") {
                 let fields = SetOptions::fields(args, index)?;
-                return Ok(SetOptions { only, expiry: expiry.unwrap_or(Expiry::Clear), fields });
+                return Ok(SetOptions { key, only, expiry: expiry.unwrap_or(Expiry::Clear), fields });
             }
             if let Some((unit, since)) = time_option(args, index) {
                 if expiry.is_some() {
@@ -284,6 +299,11 @@ impl SetOptions {
                     return Err(CommandError::text_static("ERR Only one of FXX or FNX arguments can be specified"));
                 }
                 only = Some(if args.is(index, "fxx") { Only::IfPresent } else { Only::IfAbsent });
+            } else if args.is(index, "xx") || args.is(index, "nx") {
+                if key.is_some() {
+                    return Err(CommandError::text_static("ERR Only one of NX or XX arguments can be specified"));
+                }
+                key = Some(if args.is(index, "xx") { Only::IfPresent } else { Only::IfAbsent });
             } else {
                 return Err(CommandError::quoting("ERR unknown argument: ", args.at(index), ""));
             }
@@ -313,6 +333,7 @@ impl SetOptions {
 struct SetAndExpire {
     options: SetOptions,
     stage: Stage,
+    expired: u64,
     is_set: bool,
     removed: bool,
 }
@@ -337,6 +358,9 @@ impl FieldWork for SetAndExpire {
         let name = args.name(index);
         if self.stage == Stage::Probe {
             let is_there = edit.reader(db).get(name).is_some();
+            if !is_there {
+                self.expired += edit.remove_expired(db, name);
+            }
             return Ok(is_there == (self.options.only == Some(Only::IfPresent)));
         }
         if !self.is_set {
@@ -364,12 +388,13 @@ impl FieldWork for SetAndExpire {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let (key, had_key) = (edit.key(), edit.exists());
         reply.integer(i64::from(self.is_set));
-        if !self.is_set {
-            return Ok(());
-        }
         let is_gone = edit.end(db)? || self.removed && !had_key;
-        db.changed(key, Event::HSet);
+        db.fields_have_expired(key, self.expired);
+        if self.is_set {
+            db.changed(key, Event::HSet);
+        }
         match self.options.expiry {
+            _ if !self.is_set => {}
             Expiry::At(_) if self.removed => db.also(key, Event::HDel),
             Expiry::At(_) => db.also(key, Event::HExpire),
             Expiry::Keep | Expiry::Clear => {}

@@ -241,6 +241,11 @@ impl<'k> HashEdit<'k> {
         removed
     }
 
+    /// Removes a field if it has expired; how many that were.
+    pub(super) fn remove_expired(&mut self, db: &mut Db<'_>, name: GivenName<'_>) -> u64 {
+        u64::from(self.reader(db).has_expired(name) && self.remove(db, name))
+    }
+
     /// Lets a field that is there expire at a time, or never. After an error the edit is of no use: drop it.
     pub(super) fn set_expiry(
         &mut self,

@@ -239,6 +239,72 @@ fn a_field_that_has_expired_goes_with_the_first_request_that_asks_for_it() {
 }
 
 #[test]
+fn commands_that_do_two_things_remove_fields_that_have_expired() {
+    let requests = [
+        ("HGETDEL h FIELDS 2 field:0 field:20", "*2 $-1 $-1"),
+        ("HGETEX h FIELDS 1 field:1", "*1 $-1"),
+        ("HGETEX h EX 100 FIELDS 1 field:2", "*1 $-1"),
+        ("HSETEX h FXX FIELDS 1 field:3 v", ":0"),
+        ("HSETEX h FXX FIELDS 2 field:4 v field:5 v", ":0"),
+    ];
+    for fields in [20, 800] {
+        let mut keyspace = keyspace(u64::MAX);
+        for number in 0..fields {
+            ask(&mut keyspace, &format!("HSET h field:{number} value:{number}"));
+        }
+        ask(&mut keyspace, "HDEL h field:20");
+        ask(&mut keyspace, "HPEXPIRE h 100 FIELDS 8 field:0 field:1 field:2 field:3 field:4 field:5 field:6 field:7");
+        keyspace.set_now(Millis(START.0 + 200));
+        let stored = |keyspace: &mut Keyspace| ask(keyspace, "HLEN h")[1..].parse::<u64>().expect("a number");
+        let before = stored(&mut keyspace);
+        for (removed, (request, reply)) in (1..).zip(requests) {
+            assert_eq!(ask(&mut keyspace, request), reply, "{request}");
+            assert_eq!(stored(&mut keyspace), before - removed, "{request}");
+            assert_eq!(keyspace.stats.expired_subkeys, removed, "{request}");
+        }
+        check(&mut keyspace, &[("HSETEX h FNX FIELDS 2 field:6 v field:7 v", ":1")]);
+        assert_eq!((stored(&mut keyspace), keyspace.stats.expired_subkeys), (before - 5, 7));
+        keyspace.store.audit();
+    }
+    for request in ["HGETDEL g FIELDS 1 f", "HGETEX g FIELDS 1 f", "HSETEX g FXX FIELDS 1 f v"] {
+        let mut keyspace = keyspace(u64::MAX);
+        check(&mut keyspace, &[("HSETEX g PX 100 FIELDS 1 f v", ":1")]);
+        keyspace.set_now(Millis(START.0 + 200));
+        ask(&mut keyspace, request);
+        check(&mut keyspace, &[("EXISTS g", ":0")]);
+    }
+}
+
+#[test]
+fn hgetex_says_that_arguments_are_missing_before_it_says_which() {
+    let mut keyspace = keyspace(u64::MAX);
+    let arity = "-ERR wrong number of arguments for 'hgetex' command";
+    for request in ["HGETEX h PXAT 1 1", "HGETEX h EX 100 FIELDS"] {
+        assert_eq!(ask(&mut keyspace, request), arity, "{request}");
+    }
+}
+
+#[test]
+fn hsetex_can_depend_on_the_key_as_in_valkey() {
+    let mut keyspace = keyspace(u64::MAX);
+    check(
+        &mut keyspace,
+        &[
+            ("HSETEX h XX FIELDS 1 f v", ":0"),
+            ("HSETEX h NX FXX FIELDS 1 f v", ":0"),
+            ("EXISTS h", ":0"),
+            ("HSETEX h NX FNX FIELDS 1 f v", ":1"),
+            ("HSETEX h NX FIELDS 1 g v", ":0"),
+            ("HSETEX h XX FNX FIELDS 1 f w", ":0"),
+            ("HSETEX h XX EX 10 FIELDS 1 f w", ":1"),
+            ("HGETALL h", "*2 $1 f $1 w"),
+            ("HTTL h FIELDS 1 f", "*1 :10"),
+            ("HSETEX h NX XX FIELDS 1 f v", "-ERR Only one of NX or XX arguments can be specified"),
+        ],
+    );
+}
+
+#[test]
 fn a_hash_goes_with_its_last_field_that_is_asked_for_unless_somebody_keeps_it() {
     let mut keyspace = keyspace(u64::MAX);
     for is_kept in [true, false] {
