@@ -191,7 +191,7 @@ pub fn execute(
     if !engine.pubsub.is_idle() {
         engine.note_deliveries(client, deliveries_before);
     }
-    let cut = reply.len() as u64 >= engine.settings.output_limits.least && engine.check_output(client, reply.len());
+    let cut = engine.may_be_over(slot, reply.len()) && engine.check_output(client, reply.len());
     Executed { requests: at - from, close, cut, pause }
 }
 

@@ -303,6 +303,20 @@ fn a_password_set_later_concerns_those_who_come_later() {
 }
 
 #[test]
+fn replies_that_a_client_does_not_read_are_few_before_it_has_authenticated() {
+    let mut server = Server::new(&["requirepass secret"]);
+    let (_, executed) = server.batch(&["ping"; 400]);
+    assert!(!executed.cut, "{executed:?}");
+    let (_, executed) = server.batch(&["ping"; 600]);
+    assert!(executed.cut, "{executed:?}");
+    server.connect();
+    let mut requests = vec!["auth secret"];
+    requests.extend(["get x"; 5000]);
+    let (_, executed) = server.batch(&requests);
+    assert!(!executed.cut, "{executed:?}");
+}
+
+#[test]
 fn a_pipeline_sees_its_own_authentication() {
     let mut server = Server::new(&["requirepass secret"]);
     let (reply, executed) = server.batch(&["ping", "auth secret", "ping", "reset", "ping"]);

@@ -9,6 +9,9 @@ use crate::proto::Protocol;
 /// Bytes of what waits for a client that are not of the list of it, as `omem` and the limits understand that: Redis keeps so many in a
 /// buffer of the client's own.
 pub(super) const UNLISTED_BYTES: usize = 16 * 1024;
+/// Bytes beyond those that may wait for a client who has not authenticated: it is closed rather than be kept replies that it does not
+/// read.
+pub(super) const UNAUTHENTICATED_LISTED_MAX: usize = 1024;
 
 /// Which of its replies a client wants: CLIENT REPLY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 //!
 //! **Limits.** What waits for a client, here and in its reply, is bounded by `client-output-buffer-limit`: one that is over the hard
 //! limit of its class, or over the soft one for too long, is closed. Bytes count that the client owns and those that it only
-//! refers to, beyond the first 16 KiB, as in Redis: what CLIENT LIST tells as `omem`. While a client stays under the least of all limits
-//! nothing more is looked at.
+//! refers to, beyond the first 16 KiB, as in Redis: what CLIENT LIST tells as `omem`. A client who has not
+//! authenticated may have 1 KiB of them, whatever is set. While a client stays under the least of all limits nothing more is looked at.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -16,7 +16,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use bytes::Bytes;
 use chunkbuf::BlobSlice;
 
-use super::client::{Push, UNLISTED_BYTES};
+use super::client::{Push, UNAUTHENTICATED_LISTED_MAX, UNLISTED_BYTES};
+use super::clients::Slot;
 use super::pubsub::Message;
 use super::settings::{ClientClass, OutputLimit};
 use super::{ClientId, Engine};
@@ -178,6 +179,13 @@ impl Engine {
         true
     }
 
+    /// Whether what waits for a client is to be looked at, now that its reply has `in_reply` bytes.
+    #[inline]
+    pub(crate) fn may_be_over(&self, slot: Slot, in_reply: usize) -> bool {
+        in_reply as u64 >= self.settings.output_limits.least
+            || in_reply > UNLISTED_BYTES + UNAUTHENTICATED_LISTED_MAX && !self.clients.at(slot).authenticated
+    }
+
     /// Whether a client is over its limit now that its reply has `in_reply` bytes: then it is closed at once.
     #[cold]
     pub(crate) fn check_output(&mut self, id: ClientId, in_reply: usize) -> bool {
@@ -197,7 +205,9 @@ impl Engine {
             before.map(|before| self.outbox.over.remove(&(before, id)));
             until.map(|until| self.outbox.over.insert((until, id)));
         }
-        let is_over = hard != 0 && waiting >= hard || until.is_some_and(|until| now_us > until);
+        let is_over = hard != 0 && waiting >= hard
+            || until.is_some_and(|until| now_us > until)
+            || !client.authenticated && waiting > UNAUTHENTICATED_LISTED_MAX as u64;
         if is_over {
             self.stats.output_limit_disconnections += 1;
             self.close(id);
