@@ -405,7 +405,7 @@ impl Segment {
         unreachable!("an overflow bit is set only while a slot lives past its line");
     }
 
-    /// Copies all slots in use out. The lines are fetched together: a tenth off filling a map of a million keys.
+    /// Copies all slots in use out. The lines are fetched together: a tenth off filling and emptying a map of a million keys.
     pub(super) fn gather(&self, slab: &Slab) -> Slots {
         let mut slots = Slots::new();
         for &block in self.blocks() {

@@ -161,14 +161,14 @@ impl Db<'_> {
         if is_empty {
             self.remove(found);
         }
-        self.fields_have_expired(key, expired);
+        self.tell_expired_fields(key, expired);
         if is_empty {
             self.also(key, Event::Del);
         }
     }
 
     /// Counts so many fields that have expired and are removed, and tells of them.
-    pub fn fields_have_expired(&mut self, key: &[u8], expired: u64) {
+    pub fn tell_expired_fields(&mut self, key: &[u8], expired: u64) {
         self.keyspace.stats.expired_subkeys += expired;
         if expired > 0 {
             self.also(key, Event::HExpired);

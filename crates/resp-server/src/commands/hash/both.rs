@@ -99,7 +99,7 @@ impl FieldWork for GetAndRemove {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         let is_gone = edit.end(db)?;
-        db.fields_have_expired(key, self.expired);
+        db.tell_expired_fields(key, self.expired);
         if self.removed {
             db.changed(key, Event::HDel);
         }
@@ -204,7 +204,7 @@ impl FieldWork for GetAndExpire {
     fn finish(self, edit: HashEdit<'_>, db: &mut Db<'_>, reply: &mut Reply) -> Result<(), CommandError> {
         let key = edit.key();
         let is_gone = edit.end(db)?;
-        db.fields_have_expired(key, self.expired);
+        db.tell_expired_fields(key, self.expired);
         if self.updated {
             db.changed(key, if self.change == Some(None) { Event::HPersist } else { Event::HExpire });
         } else if self.removed {
@@ -389,7 +389,7 @@ impl FieldWork for SetAndExpire {
         let (key, had_key) = (edit.key(), edit.exists());
         reply.integer(i64::from(self.is_set));
         let is_gone = edit.end(db)? || self.removed && !had_key;
-        db.fields_have_expired(key, self.expired);
+        db.tell_expired_fields(key, self.expired);
         if self.is_set {
             db.changed(key, Event::HSet);
         }

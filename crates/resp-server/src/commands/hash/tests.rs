@@ -205,6 +205,23 @@ fn the_fields_of_a_hash_that_moves_still_expire() {
     }
 }
 
+/// A hash `h` of so many fields, without `field:20`, whose first eight have expired and are still there.
+fn with_expired_fields(fields: usize) -> Keyspace {
+    let mut keyspace = keyspace(u64::MAX);
+    for number in 0..fields {
+        ask(&mut keyspace, &format!("HSET h field:{number} value:{number}"));
+    }
+    ask(&mut keyspace, "HDEL h field:20");
+    ask(&mut keyspace, "HPEXPIRE h 100 FIELDS 8 field:0 field:1 field:2 field:3 field:4 field:5 field:6 field:7");
+    keyspace.set_now(Millis(START.0 + 200));
+    keyspace
+}
+
+/// Fields of `h`, expired ones that are still there included.
+fn stored(keyspace: &mut Keyspace) -> u64 {
+    ask(keyspace, "HLEN h")[1..].parse().expect("a number")
+}
+
 #[test]
 fn a_field_that_has_expired_goes_with_the_first_request_that_asks_for_it() {
     // Each request removes one more; whatever they are, they are answered as if it had been gone before.
@@ -216,14 +233,7 @@ fn a_field_that_has_expired_goes_with_the_first_request_that_asks_for_it() {
         ("HDEL h field:4 field:4", ":1"),
     ];
     for fields in [20, 800] {
-        let mut keyspace = keyspace(u64::MAX);
-        for number in 0..fields {
-            ask(&mut keyspace, &format!("HSET h field:{number} value:{number}"));
-        }
-        ask(&mut keyspace, "HDEL h field:20");
-        ask(&mut keyspace, "HPEXPIRE h 100 FIELDS 8 field:0 field:1 field:2 field:3 field:4 field:5 field:6 field:7");
-        keyspace.set_now(Millis(START.0 + 200));
-        let stored = |keyspace: &mut Keyspace| ask(keyspace, "HLEN h")[1..].parse::<u64>().expect("a number");
+        let mut keyspace = with_expired_fields(fields);
         let before = stored(&mut keyspace);
         for (removed, (request, reply)) in (1..).zip(requests) {
             assert_eq!(ask(&mut keyspace, request), reply, "{request}");
@@ -248,14 +258,7 @@ fn commands_that_do_two_things_remove_fields_that_have_expired() {
         ("HSETEX h FXX FIELDS 2 field:4 v field:5 v", ":0"),
     ];
     for fields in [20, 800] {
-        let mut keyspace = keyspace(u64::MAX);
-        for number in 0..fields {
-            ask(&mut keyspace, &format!("HSET h field:{number} value:{number}"));
-        }
-        ask(&mut keyspace, "HDEL h field:20");
-        ask(&mut keyspace, "HPEXPIRE h 100 FIELDS 8 field:0 field:1 field:2 field:3 field:4 field:5 field:6 field:7");
-        keyspace.set_now(Millis(START.0 + 200));
-        let stored = |keyspace: &mut Keyspace| ask(keyspace, "HLEN h")[1..].parse::<u64>().expect("a number");
+        let mut keyspace = with_expired_fields(fields);
         let before = stored(&mut keyspace);
         for (removed, (request, reply)) in (1..).zip(requests) {
             assert_eq!(ask(&mut keyspace, request), reply, "{request}");
