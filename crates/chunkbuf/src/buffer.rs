@@ -29,6 +29,10 @@ use crate::pool::{OutOfMemory, Pool, Purpose};
 use crate::sizing;
 use crate::usage::LogUsage;
 
+/// Bytes of an entry that are fetched ahead: most small ones are no longer. Their second line counts: with the first alone, a look-up of
+/// one of a million keys of 16 bytes took a sixth longer.
+const PREFETCHED: usize = 32;
+
 /// A log of entries on chunks.
 #[derive(Debug)]
 pub struct Buffer {
@@ -195,11 +199,13 @@ impl Buffer {
         Header::decode(&bytes[..len])
     }
 
-    /// Has the first bytes of the entry at `offset` brought to the cache.
+    /// Has the first [`PREFETCHED`] bytes of the entry at `offset` brought to the cache, as far as they are on one chunk.
     #[inline]
     pub(crate) fn prefetch(&self, offset: Offset) {
         let Place { chunk, within } = self.place(offset.get());
-        self.chunks[chunk].prefetch(within);
+        let chunk = &self.chunks[chunk];
+        chunk.prefetch(within);
+        chunk.prefetch((within + PREFETCHED - 1).min(chunk.bytes().len() - 1));
     }
 
     /// The entry at `offset`.

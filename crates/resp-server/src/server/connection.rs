@@ -12,7 +12,8 @@
 //! 1. A turn reads at most [`SCRATCH`] bytes ([`UPLOAD_READ`] of a large value, [`LONG_READ`] of another long request), works on
 //!    its requests until [`TURN_US`] are over, the read included, and writes at most [`WRITE_MAX`] bytes; then the others have
 //!    theirs. Every turn is timed and told to the stall ledger.
-//! 2. All replies of a turn leave with one write. A request alone costs two system calls: a read that did not fill its buffer
+//! 2. All replies of a turn leave with one write, and those of a pipeline that takes several turns too, as long as they are few
+//!    ([`GATHER_MAX`], [`GATHER_TURNS`]): each write costs as much as ten to twenty small requests. A request alone costs two system calls: a read that did not fill its buffer
 //!    is not followed by another.
 //! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
 //! 4. The query buffer takes memory for what has arrived, never for what was announced: that is only room in the address space, so that
@@ -81,6 +82,11 @@ const WRITE_SEGMENTS: usize = 64;
 /// Bytes of replies that a client has not taken at which it is no longer read. A client that sends its whole pipeline
 /// before it reads any reply stands still at this point, so it is large.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
+/// Replies of up to this many bytes wait for those of the requests that were received with theirs and are not carried out yet, so that a
+/// pipeline which takes several turns is still answered with one write.
+const GATHER_MAX: usize = 16 * 1024;
+/// Turns for which they wait.
+const GATHER_TURNS: u8 = 8;
 /// Making room for a large value, as the stall ledger names it.
 const EVICTION: &str = "eviction";
 /// Reply memory that is kept for the next turn, in bytes.
@@ -128,6 +134,8 @@ pub(super) struct Connection {
     counted_unsent: bool,
     /// Whether the engine has been told of replies that wait.
     told_unsent: bool,
+    /// Turns for which the oldest of its replies has waited for those behind it.
+    gathered: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +217,7 @@ impl Connection {
             owes: 0,
             counted_unsent: false,
             told_unsent: false,
+            gathered: 0,
         }
     }
 
@@ -233,11 +242,13 @@ impl Connection {
         loop {
             let mut waits = false;
             let was_sent_more = self.take_outbox();
-            if !self.reply.is_empty() {
+            let gathers = self.gathers();
+            if !self.reply.is_empty() && !gathers {
                 if self.shared.others_end.get() {
                     self.let_others_end();
                     return Poll::Ready(Turn::Over);
                 }
+                self.gathered = 0;
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
                         // The end of the server waits for the rest.
@@ -250,7 +261,7 @@ impl Connection {
                     Poll::Pending => waits = true,
                 }
             }
-            self.count_unsent(waits);
+            self.count_unsent(waits || gathers);
             if waits || was_sent_more || self.told_unsent {
                 self.tell_unsent();
             }
@@ -261,6 +272,11 @@ impl Connection {
                 return Poll::Pending;
             }
             if used_up || !self.has_time(*write_room) {
+                if gathers {
+                    self.gathered += 1;
+                    let memory = self.reply.settle();
+                    self.take_back(memory);
+                }
                 return Poll::Ready(Turn::Over);
             }
             used_up = match self.phase {
@@ -283,6 +299,15 @@ impl Connection {
                 },
             } || self.phase != Phase::Reading;
         }
+    }
+
+    /// Whether its replies wait for those of the requests behind them.
+    fn gathers(&self) -> bool {
+        self.phase == Phase::Working
+            && !self.reply.is_empty()
+            && self.reply.len() <= GATHER_MAX
+            && self.gathered < GATHER_TURNS
+            && !self.shared.ending.get()
     }
 
     /// Whether the turn has time to work. Pays what is owed first, so long as it has. Reads the clock only where sending or paying

@@ -14,17 +14,24 @@ use chunkbuf::{MapId, Store};
 pub const NEAR: usize = 4;
 /// Look-ups ahead whose index line is fetched.
 pub const FAR: usize = 8;
+/// Index lines that are fetched before the first of their entries.
+const TOGETHER: usize = 16;
 /// Names longer than this are not hashed once more for it.
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// Fetches what look-ups of all these names will read; for a handful of them that come next.
-pub fn fetch<'a>(store: &Store, map: MapId, names: impl Iterator<Item = &'a [u8]> + Clone) {
-    let names = names.filter(|name| name.len() <= NAME_BYTES_MAX);
-    for name in names.clone() {
-        store.prefetch(map, store.key(name).hash());
-    }
-    for name in names {
-        store.prefetch_entry(map, store.key(name).hash());
+pub fn fetch<'a>(store: &Store, map: MapId, names: impl Iterator<Item = &'a [u8]>) {
+    let mut names = names.filter(|name| name.len() <= NAME_BYTES_MAX);
+    let mut hashes = [0; TOGETHER];
+    let mut count = TOGETHER;
+    while count == TOGETHER {
+        count = 0;
+        for (hash, name) in hashes.iter_mut().zip(&mut names) {
+            *hash = store.key(name).hash();
+            store.prefetch(map, *hash);
+            count += 1;
+        }
+        hashes[..count].iter().for_each(|&hash| store.prefetch_entry(map, hash));
     }
 }
 
