@@ -87,6 +87,8 @@ const UNSENT_MAX: usize = 64 * 1024 * 1024;
 const GATHER_MAX: usize = 16 * 1024;
 /// Turns for which they wait.
 const GATHER_TURNS: u8 = 8;
+/// Requests of a turn from which on it is a pipeline's, whose client waits for all of its replies.
+const PIPELINE_MIN: usize = 8;
 /// Making room for a large value, as the stall ledger names it.
 const EVICTION: &str = "eviction";
 /// Reply memory that is kept for the next turn, in bytes.
@@ -136,6 +138,8 @@ pub(super) struct Connection {
     told_unsent: bool,
     /// Turns for which the oldest of its replies has waited for those behind it.
     gathered: u8,
+    /// Whether its replies let the turns of the others go first.
+    gives_way: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +222,7 @@ impl Connection {
             counted_unsent: false,
             told_unsent: false,
             gathered: 0,
+            gives_way: false,
         }
     }
 
@@ -248,6 +253,10 @@ impl Connection {
                     self.let_others_end();
                     return Poll::Ready(Turn::Over);
                 }
+                if self.gives_way {
+                    self.give_way(cx);
+                    return Poll::Pending;
+                }
                 self.gathered = 0;
                 match self.poll_send(cx, write_room) {
                     Poll::Ready(Ok(())) if !self.reply.is_empty() && self.phase != Phase::Slicing => {
@@ -274,8 +283,7 @@ impl Connection {
             if used_up || !self.has_time(*write_room) {
                 if gathers {
                     self.gathered += 1;
-                    let memory = self.reply.settle();
-                    self.take_back(memory);
+                    self.keep_reply();
                 }
                 return Poll::Ready(Turn::Over);
             }
@@ -338,8 +346,7 @@ impl Connection {
             let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
             let (count, _) = self.reply.io_slices(&mut slices, *room);
             let Poll::Ready(sent) = self.stream.poll_write_slices(cx, &slices[..count]) else {
-                let memory = self.reply.settle();
-                self.take_back(memory);
+                self.keep_reply();
                 return Poll::Pending;
             };
             let sent = sent?;
@@ -361,6 +368,19 @@ impl Connection {
     #[cold]
     fn let_others_end(&mut self) {
         self.shared.others_end.set(false);
+        self.keep_reply();
+    }
+
+    /// Goes behind all tasks that are ready, and sends then.
+    fn give_way(&mut self, cx: &Context<'_>) {
+        self.gives_way = false;
+        self.keep_reply();
+        self.count_unsent(true);
+        cx.waker().wake_by_ref();
+    }
+
+    /// Keeps the replies for a later turn, in memory of their own.
+    fn keep_reply(&mut self) {
         let memory = self.reply.settle();
         self.take_back(memory);
     }
@@ -620,12 +640,13 @@ impl Connection {
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         let debt_before = engine.copy_debt();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), &self.reply);
-        shared.turns.set(shared.turns.get() + 1);
+        let is_saturated = shared.count_turn();
         if self.reply.is_empty() {
             self.reply.lend(std::mem::take(memory));
         }
 
         let mut taken = 0;
+        let mut requests = 0;
         let mut held = self.held.take();
         let next = loop {
             let (current, from, len) = match &mut held {
@@ -645,6 +666,7 @@ impl Connection {
                 break Phase::Reading;
             }
             let executed = dispatch::execute(engine, self.client, current, from, &bytes[taken..], &mut self.reply);
+            requests += executed.requests;
             if executed.requests > 0 && current.has_apart() {
                 engine.discard(current.take_apart());
                 engine.note_upload(self.client, 0);
@@ -681,6 +703,7 @@ impl Connection {
                 break Phase::Working;
             }
         };
+        self.gives_way = is_saturated && requests >= PIPELINE_MIN && next == Phase::Reading;
         self.owes += engine.copy_debt().saturating_sub(debt_before);
         shared.wake(engine);
         if engine.shutdown {

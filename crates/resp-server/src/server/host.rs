@@ -56,10 +56,15 @@ pub(super) fn wakes_up() {
     });
 }
 
+/// How long this thread has slept, in nanoseconds: while that stays the same it is awake.
+pub(super) fn slept_ns() -> u64 {
+    SLEEP.with(Cell::get).1
+}
+
 /// What this thread has done. About 0.2 us, a system call.
 fn thread_time() -> ThreadTime {
     let ran = clock_gettime(ClockId::ThreadCPUTime);
-    ThreadTime { ran_ns: ran.tv_sec as u64 * 1_000_000_000 + ran.tv_nsec as u64, slept_ns: SLEEP.with(Cell::get).1 }
+    ThreadTime { ran_ns: ran.tv_sec as u64 * 1_000_000_000 + ran.tv_nsec as u64, slept_ns: slept_ns() }
 }
 
 /// `Linux 6.1.0 x86_64`
