@@ -174,6 +174,44 @@ fn a_pipeline_of_many_turns_is_answered_in_order_beside_others() {
 }
 
 #[test]
+fn a_pipeline_of_several_turns_is_answered_with_one_write() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut other = server.connect();
+    client.write_all(&request(&[b"SET", b"k", &vec![b'x'; 200 * 1024]])).unwrap();
+    expect(&mut client, b"+OK\r\n");
+    let writes = |other: &mut UnixStream| info(other, "total_writes_processed").parse::<u64>().unwrap();
+    let before = writes(&mut other);
+    // A turn looks at the clock after 16 of them, which take longer than it has.
+    client.write_all(&b"BITCOUNT k\r\n".repeat(64)).unwrap();
+    expect(&mut client, &b":819200\r\n".repeat(64));
+    ask(&mut client, "PING", "+PONG\r\n");
+    // The SET's, the pipeline's, and that of the first look.
+    assert_eq!(writes(&mut other) - before, 3);
+}
+
+#[test]
+fn what_pipelines_have_done_is_told_although_the_server_ends() {
+    let mut server = TestServer::start();
+    let mut clients: Vec<UnixStream> = (0..40).map(|_| server.connect()).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.write_all(&b"INCR n\r\n".repeat(20)).unwrap();
+        }
+    }
+    let stopping = std::thread::spawn(move || server.stop().unwrap());
+    let mut told = Vec::new();
+    for client in &mut clients {
+        let mut replies = String::new();
+        let _ = client.read_to_string(&mut replies);
+        told.extend(replies.lines().map(|line| line.trim_start_matches(':').parse::<usize>().unwrap()));
+    }
+    stopping.join().unwrap();
+    told.sort_unstable();
+    assert!(told.iter().copied().eq(1..=told.len()), "{} of {:?}", told.len(), told.last());
+}
+
+#[test]
 fn a_client_may_send_its_whole_pipeline_before_it_reads() {
     let server = TestServer::start();
     let mut client = server.connect();
