@@ -234,7 +234,7 @@ impl Db<'_> {
 
     /// Fetches what look-ups of these few keys will read, where the database is larger than the cache.
     #[inline]
-    pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) {
+    pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         if self.keyspace.outgrows_cache(self.index) {
             ahead::fetch(&self.keyspace.store, self.map(), keys);
         }

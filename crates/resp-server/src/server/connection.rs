@@ -13,8 +13,10 @@
 //!    its requests until [`TURN_US`] are over, the read included, and writes at most [`WRITE_MAX`] bytes; then the others have
 //!    theirs. Every turn is timed and told to the stall ledger.
 //! 2. All replies of a turn leave with one write, and those of a pipeline that takes several turns too, as long as they are few
-//!    ([`GATHER_MAX`], [`GATHER_TURNS`]): each write costs as much as ten to twenty small requests. A request alone costs two system calls: a read that did not fill its buffer
-//!    is not followed by another.
+//!    ([`GATHER_MAX`], [`GATHER_TURNS`]): a write costs as much as ten to twenty small requests, most of all where it wakes the client.
+//!    While the loop is saturated, a pipeline's replies also let the turns of all who are ready go first, so that their writes stand
+//!    together (see [`super::saturation`]). A request alone costs two system calls: a read that did not fill its buffer is not followed
+//!    by another.
 //! 3. An idle connection holds neither query buffer nor reply memory: it reads into the scratch buffer of all connections.
 //! 4. The query buffer takes memory for what has arrived, never for what was announced: that is only room in the address space, so that
 //!    a long request is not moved while it arrives. Where the system has no such room to give, the buffer grows to at most twice what has
@@ -640,7 +642,8 @@ impl Connection {
         engine.set_now(shared.clock.at(engine.ledger.began_ns()));
         let debt_before = engine.copy_debt();
         engine.note_io(self.client, received, std::mem::take(&mut self.written), bytes.len(), &self.reply);
-        let is_saturated = shared.count_turn();
+        shared.turns.set(shared.turns.get() + 1);
+        let is_saturated = shared.saturation.count_turn();
         if self.reply.is_empty() {
             self.reply.lend(std::mem::take(memory));
         }

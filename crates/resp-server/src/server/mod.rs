@@ -18,6 +18,7 @@
 //! * [`jobs`]: background work, in idle time and when it is owed.
 //! * [`metrics`]: `/metrics` for Prometheus, by another thread.
 //! * [`files`]: what is written to disk, by another thread.
+//! * [`saturation`]: whether the loop has more to do than time for it.
 //! * [`clock`], [`signals`], [`descriptors`], [`host`]: the process's surroundings.
 
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,7 @@ use crate::engine::{ClientId, Engine, Settings};
 
 use clock::Clock;
 use connection::Desk;
+use saturation::Saturation;
 
 mod clock;
 mod connection;
@@ -46,15 +48,13 @@ mod host;
 mod jobs;
 mod listener;
 mod metrics;
+mod saturation;
 mod signals;
 mod stream;
 mod upload;
 
 /// Turns between two looks for new events of the system while tasks are ready. tokio's own 61 lets a busy loop look too late.
 const TURNS_PER_LOOK: u32 = 31;
-/// Turns of connections without a sleep between them after which the loop counts as saturated: more than it has between two sleeps while
-/// it is waiting for its clients.
-const SATURATED_TURNS: u32 = 8;
 /// Connections that a turn ends because their client was killed, some 0.3 us each; each then has a turn for its own end.
 const ENDED_AT_ONCE: usize = 128;
 /// Connections that are woken at once, some 0.4 us each.
@@ -97,8 +97,7 @@ struct Shared {
     rest_ends: Notify,
     /// Turns of connections since the start.
     turns: Cell<u64>,
-    /// How many of them the loop has had since it last slept, and how long it has slept in all.
-    awake: Cell<(u32, u64)>,
+    saturation: Saturation,
     /// Connections whose client has not taken all its replies.
     unsent: Cell<usize>,
     /// Told when the engine wants the server to end.
@@ -143,16 +142,6 @@ impl Shared {
 }
 
 impl Shared {
-    /// Counts a turn; whether the loop is saturated: it has gone from one to the next for a while.
-    fn count_turn(&self) -> bool {
-        self.turns.set(self.turns.get() + 1);
-        let (turns, slept_ns) = self.awake.get();
-        let slept_ns_now = host::slept_ns();
-        let turns = if slept_ns_now == slept_ns { turns.saturating_add(1) } else { 0 };
-        self.awake.set((turns, slept_ns_now));
-        turns >= SATURATED_TURNS
-    }
-
     /// Ends some connections whose client was killed; the jobs see to the others.
     #[cold]
     fn end_killed(&self, engine: &mut Engine) {
@@ -252,7 +241,7 @@ async fn serve(server: Server) -> Result<(), ServerError> {
         rest_ends_us: Cell::new(0),
         rest_ends: Notify::new(),
         turns: Cell::new(0),
-        awake: Cell::new((0, 0)),
+        saturation: Saturation::default(),
         unsent: Cell::new(0),
         end: Notify::new(),
         ending: Cell::new(false),

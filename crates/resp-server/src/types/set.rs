@@ -699,7 +699,7 @@ impl Source<'_> {
     }
 
     /// Prepares for a few members to be looked up, where that takes time (see [`ahead::fetch`]).
-    pub fn fetch<'n>(&self, store: &Store, names: impl Iterator<Item = &'n [u8]> + Clone) {
+    pub fn fetch<'n>(&self, store: &Store, names: impl Iterator<Item = &'n [u8]>) {
         if let Source::Large(view) = self {
             ahead::fetch(store, view.map, names);
         }
